@@ -84,27 +84,33 @@ func Migrate(ctx context.Context, ownerURL string, files fs.FS, log *slog.Logger
 	return version, nil
 }
 
+// migrateRiver brings the job tables up to date. Each of River's migrations commits on its
+// own, because a new enum value cannot be used in the transaction that adds it.
 func migrateRiver(ctx context.Context, pool *pgxpool.Pool) error {
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		// One migrator at a time: River's own migrations take no lock.
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('vigilo.river'))`); err != nil {
-			return fmt.Errorf("lock job schema: %w", err)
-		}
-		if _, err := tx.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS river`); err != nil {
-			return fmt.Errorf("create job schema: %w", err)
-		}
-		m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: "river"})
-		if err != nil {
-			return fmt.Errorf("read job migrations: %w", err)
-		}
-		if _, err := m.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil); err != nil {
-			return fmt.Errorf("migrate job schema: %w", err)
-		}
-		if _, err := tx.Exec(ctx, riverGrants); err != nil {
-			return fmt.Errorf("grant on job schema: %w", err)
-		}
-		return nil
-	})
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return Classify(fmt.Errorf("connect as the owner: %w", err))
+	}
+	defer conn.Release()
+	// One migrator at a time: River's own migrations take no lock.
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock(hashtext('vigilo.river'))`); err != nil {
+		return fmt.Errorf("lock job schema: %w", err)
+	}
+	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(hashtext('vigilo.river'))`)
+	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS river`); err != nil {
+		return fmt.Errorf("create job schema: %w", err)
+	}
+	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: "river", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("read job migrations: %w", err)
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate job schema: %w", err)
+	}
+	if _, err := conn.Exec(ctx, riverGrants); err != nil {
+		return fmt.Errorf("grant on job schema: %w", err)
+	}
+	return nil
 }
 
 // CheckRoles returns what is wrong with the roles that the program runs under: a
