@@ -128,9 +128,23 @@ func TestConcurrentStartsShareOneServer(t *testing.T) {
 	}
 }
 
+// Root runs the server in a namespace below a private folder and as postgres below a
+// public one; the signal must arrive in both.
 func TestKilledStarterLeavesNoServerAndRestartWorks(t *testing.T) {
 	t.Parallel()
-	o := Options{DataDir: filepath.Join(t.TempDir(), "data"), Test: true}
+	for name, folder := range map[string]func(*testing.T) string{
+		"private folder": func(t *testing.T) string { return t.TempDir() },
+		"public folder":  publicDir,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killedStarterLeavesNoServer(t, Options{DataDir: filepath.Join(folder(t), "data"), Test: true})
+		})
+	}
+}
+
+func killedStarterLeavesNoServer(t *testing.T, o Options) {
+	t.Helper()
 	victim := exec.Command("/proc/self/exe")
 	victim.Env = append(os.Environ(), victimVariable+"="+o.DataDir)
 	out, err := victim.StdoutPipe()
@@ -397,8 +411,8 @@ func TestOrdinaryUserNeedsNoPrivileges(t *testing.T) {
 	if err != nil {
 		t.Fatalf("tests as nobody: %v\n%s", err, out)
 	}
-	if n := strings.Count(string(out), "--- PASS: "); n != 5 {
-		t.Errorf("%d tests passed as nobody, want 5:\n%s", n, out)
+	if n := strings.Count(string(out), "--- PASS: "); n != 7 {
+		t.Errorf("%d tests passed as nobody, want 7:\n%s", n, out)
 	}
 }
 
