@@ -27,6 +27,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/clock"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/pgserver"
+	"github.com/vigilo/vigilo/internal/kernel/secret"
 	"github.com/vigilo/vigilo/migrations"
 )
 
@@ -283,4 +284,14 @@ func (s *server) clone(ctx context.Context, name string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// Keyring returns a fresh ring with one key, for sealing in tests.
+func Keyring(t testing.TB) *secret.Keyring {
+	t.Helper()
+	ring, err := secret.ParseKeyring(secret.NewKey())
+	if err != nil {
+		t.Fatalf("make keyring: %v", err)
+	}
+	return ring
 }
