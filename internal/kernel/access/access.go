@@ -71,16 +71,21 @@ type Policy struct{ grants map[Permission]Grant }
 // NewPolicy collects grants. It fails when two modules declare the same permission.
 func NewPolicy(grants ...Grant) (*Policy, error) {
 	p := &Policy{grants: make(map[Permission]Grant, len(grants))}
+	return p, p.Add(grants...)
+}
+
+// Add collects more grants while the program is put together, before it serves.
+func (p *Policy) Add(grants ...Grant) error {
 	for _, g := range grants {
 		if _, ok := p.grants[g.Permission]; ok {
-			return nil, fmt.Errorf("access: permission %s is declared twice", g.Permission)
+			return fmt.Errorf("access: permission %s is declared twice", g.Permission)
 		}
 		if g.Min.Rank() < 1 {
-			return nil, fmt.Errorf("access: permission %s names no role", g.Permission)
+			return fmt.Errorf("access: permission %s names no role", g.Permission)
 		}
 		p.grants[g.Permission] = g
 	}
-	return p, nil
+	return nil
 }
 
 // Grant returns the declaration of a permission.

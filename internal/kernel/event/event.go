@@ -102,20 +102,25 @@ type Catalogue struct{ types map[string]Type }
 // NewCatalogue collects types. It fails on a duplicate or malformed name.
 func NewCatalogue(types ...Type) (*Catalogue, error) {
 	c := &Catalogue{types: make(map[string]Type, len(types))}
+	return c, c.Add(types...)
+}
+
+// Add collects more types while the program is put together, before it serves.
+func (c *Catalogue) Add(types ...Type) error {
 	for _, t := range types {
 		noun, verb, ok := strings.Cut(t.Name, ".")
 		if !ok || noun == "" || verb == "" || strings.ToLower(t.Name) != t.Name {
-			return nil, fmt.Errorf("event: name %q is not {noun}.{past verb}", t.Name)
+			return fmt.Errorf("event: name %q is not {noun}.{past verb}", t.Name)
 		}
 		if _, ok := c.types[t.Name]; ok {
-			return nil, fmt.Errorf("event: %s is declared twice", t.Name)
+			return fmt.Errorf("event: %s is declared twice", t.Name)
 		}
 		if t.Severity.Rank() == 0 || t.Label == "" || t.Category == 0 {
-			return nil, fmt.Errorf("event: %s lacks a label, severity or category", t.Name)
+			return fmt.Errorf("event: %s lacks a label, severity or category", t.Name)
 		}
 		c.types[t.Name] = t
 	}
-	return c, nil
+	return nil
 }
 
 // Type returns the declaration of an event.

@@ -55,11 +55,17 @@ type Index struct {
 
 // NewIndex collects sources and resolvers.
 func NewIndex(sources []Source, resolvers []Resolver) *Index {
-	x := &Index{sources: sources, resolvers: map[string]Resolver{}}
+	x := &Index{resolvers: map[string]Resolver{}}
+	x.Add(sources, resolvers)
+	return x
+}
+
+// Add collects more while the program is put together, before it serves.
+func (x *Index) Add(sources []Source, resolvers []Resolver) {
+	x.sources = append(x.sources, sources...)
 	for _, r := range resolvers {
 		x.resolvers[r.Type] = r
 	}
-	return x
 }
 
 // MinText is the shortest text that is searched for.
