@@ -37,7 +37,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// HelpFor returns the slug of the article that serves a route.
 	HelpFor func(pattern string) (slug string, ok bool)
-	Nav            []NavEntry
+	Nav     []NavEntry
 	// Shell supplies what the shell shows besides the page: unread notifications and counts.
 	Shell ShellSource
 	// APILimit bounds calls per token; nil means no limit.
@@ -87,7 +87,9 @@ func (s *Server) SetNav(nav []NavEntry) { s.o.Nav = nav }
 func (s *Server) Policy() *access.Policy { return s.o.Policy }
 
 // BaseURL returns an absolute address of a path, for mail and redirects of providers.
-func (s *Server) BaseURL(path string) string { return strings.TrimSuffix(s.o.BaseURL.String(), "/") + path }
+func (s *Server) BaseURL(path string) string {
+	return strings.TrimSuffix(s.o.BaseURL.String(), "/") + path
+}
 
 // Secure reports whether cookies carry the Secure attribute.
 func (s *Server) Secure() bool { return s.o.Secure }
