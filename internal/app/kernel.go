@@ -106,13 +106,14 @@ func (k *kernel) newWeb() {
 			return a.Slug, ok
 		},
 		APILimit: ratelimit.New(float64(k.cfg.Rate.API)/60, k.cfg.Rate.API, k.clock),
-		Observe:  k.observe, OnDenied: k.recordDenied, Static: assets.Handler(),
+		OnDenied: k.recordDenied, Static: assets.Handler(),
 	})
 	k.api = api.New(k.web, k.db, k.keys, Version)
 }
 
-func (k *kernel) observe(method, pattern string, status int, took time.Duration) {
-	k.metrics.ObserveRequest(method, pattern, status, took)
+// observeJob counts an attempt at a job.
+func (k *kernel) observeJob(kind string, outcome job.Outcome, waited, took time.Duration) {
+	k.metrics.ObserveJob(kind, telemetry.JobOutcome(outcome), waited, took)
 }
 
 // recordDenied puts a refused action into the audit log, in a transaction of its own:
