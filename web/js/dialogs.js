@@ -69,3 +69,12 @@ if (help) {
 document.addEventListener("click", (e) => {
   if (e.target.closest(".sidebar a[href^='#']")) document.getElementById("nav")?.hidePopover?.();
 });
+
+// A panel that cannot load its article still leads to it.
+document.addEventListener("htmx:error", (e) => {
+  if (!e.target.matches?.('[data-open="help"]')) return;
+  const a = document.createElement("a");
+  a.href = e.target.href;
+  a.textContent = "The article did not load. Open it as a page.";
+  document.getElementById("help-body").replaceChildren(a);
+});
