@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
@@ -65,10 +66,17 @@ func matchPattern(pattern, host string) bool {
 	return ok && parent == rest
 }
 
-// NameFindings returns what is odd about the names in c, whatever host it is served for.
+// maxNameFindings bounds what one certificate with thousands of odd names can produce.
+const maxNameFindings = 20
+
+// NameFindings returns what is odd about the names in c, whatever host it is served for;
+// at most 20 findings.
 func NameFindings(c *x509.Certificate) []Finding {
 	var out []Finding
 	for _, san := range c.DNSNames {
+		if len(out) == maxNameFindings {
+			break
+		}
 		name := strings.ToLower(san)
 		if _, err := netip.ParseAddr(name); err == nil {
 			out = append(out, Finding{CodeIPAsDNS, Medium, clip(san)})
@@ -123,12 +131,19 @@ func isASCII(s string) bool {
 	return true
 }
 
-// clip keeps a foreign text short enough for a page and a database row.
+// clip makes a foreign text fit for a page and a database row: short, valid UTF-8 and
+// free of control characters.
 func clip(s string) string {
 	const limit = 200
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= limit {
-		return s
+	short := s[:min(len(s), limit)]
+	out := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(short, "\uFFFD"))
+	if len(s) > limit {
+		out += "…"
 	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
+	return out
 }

@@ -49,8 +49,9 @@ const (
 	CodeAIABlocked       = "aia_blocked"
 	CodeUnparsable       = "unparsable_certificate"
 	CodePlaintextAfter   = "plaintext_after_starttls"
-	CodeClientCert       = "client_certificate_required"
+	CodeClientCert       = "client_certificate_requested"
 	CodeHandshakeAborted = "handshake_not_completed"
+	CodeChainTruncated   = "chain_truncated"
 )
 
 // TimeState is where a moment lies in the validity period of a certificate.

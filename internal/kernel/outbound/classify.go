@@ -47,7 +47,7 @@ func Classify(err error) Class {
 		return ClassDNS
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return ClassTimeout
-	case errors.As(err, &alert), errors.As(err, &record), errors.As(err, &verify),
+	case isAlert(err), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &verify),
 		errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &name):
 		return ClassTLS
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -59,6 +59,13 @@ func Classify(err error) Class {
 		return ClassReset
 	}
 	return ClassOther
+}
+
+// isAlert reports whether a TLS alert ended the connection. crypto/tls has no exported
+// type for alerts outside QUIC, but marks them by the operation.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "remote error" || op.Op == "local error")
 }
 
 // Sentence says in one English sentence what happened, in terms that help the person

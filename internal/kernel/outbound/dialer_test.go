@@ -314,6 +314,7 @@ func TestClassifyTellsTheTenantAClass(t *testing.T) {
 		{&net.OpError{Err: syscall.ETIMEDOUT}, ClassTimeout},
 		{fmt.Errorf("x: %w", tls.AlertError(40)), ClassTLS},
 		{tls.RecordHeaderError{}, ClassTLS},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, ClassTLS},
 		{&net.OpError{Err: syscall.ECONNREFUSED}, ClassRefused},
 		{&net.OpError{Err: syscall.EHOSTUNREACH}, ClassUnreachable},
 		{&net.OpError{Err: syscall.ECONNRESET}, ClassReset},
