@@ -74,9 +74,6 @@ func NewDialer(p Policy, opts ...Option) *Dialer {
 	return d
 }
 
-// Policy returns the rules of d.
-func (d *Dialer) Policy() Policy { return d.policy }
-
 // DialContext connects to address, "host:port" with a numeric port. network is tcp,
 // tcp4, tcp6, udp, udp4 or udp6. The name is looked up once, the answers are filtered,
 // the rest is tried in the order of the answer with a staggered start, and each socket
