@@ -57,8 +57,20 @@ type Schedule struct {
 	AtStart bool
 }
 
-// Observer is told about finished jobs, for metrics. Outcome is done, retry or cancel.
-type Observer func(kind, outcome string, took time.Duration)
+// Outcome is how an attempt at a job ended.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	Done      Outcome = "done"
+	Retried   Outcome = "retried"
+	Snoozed   Outcome = "snoozed"
+	Cancelled Outcome = "cancelled"
+)
+
+// Observer is told about each attempt at a job, for metrics: how long it waited after it
+// was due, and how long it took.
+type Observer func(kind string, outcome Outcome, waited, took time.Duration)
 
 // Engine inserts jobs and, once started, works them.
 type Engine struct {
@@ -218,21 +230,25 @@ type kindMiddleware struct {
 func (m *kindMiddleware) Work(ctx context.Context, j *rivertype.JobRow, inner func(context.Context) error) error {
 	took := clock.Stopwatch()
 	err := inner(ctx)
-	outcome := "done"
+	outcome := Done
 	if err != nil {
-		outcome = "retry"
+		outcome = Retried
 		_, snooze := errors.AsType[*river.JobSnoozeError](err)
 		switch fault.KindOf(err) {
 		case fault.Invalid, fault.Denied, fault.NotFound, fault.Conflict:
-			outcome, err = "cancel", river.JobCancel(err)
+			outcome, err = Cancelled, river.JobCancel(err)
 		case fault.Internal, fault.Unavailable:
 			if snooze {
-				outcome = "done"
+				outcome = Snoozed
 			}
 		}
 	}
 	if m.observe != nil {
-		m.observe(j.Kind, outcome, took())
+		waited := time.Duration(0)
+		if j.AttemptedAt != nil {
+			waited = j.AttemptedAt.Sub(j.ScheduledAt)
+		}
+		m.observe(j.Kind, outcome, waited, took())
 	}
 	return err
 }

@@ -31,7 +31,17 @@ type identity struct {
 	kind identityKind
 	uid  int // of the files, as this process sees it
 	gid  int
+	// reach is the one capability that asUser keeps to pass folders that are closed to the
+	// user; 0 for none.
+	reach uintptr
 }
+
+// Capabilities that let a process pass any folder (Linux, capability.h), the lesser one
+// first. Containers often grant only the other.
+const (
+	capDACReadSearch = 2
+	capDACOverride   = 1
+)
 
 // nobodyID is what root appears as inside the namespace; it has an entry in the user
 // database of every distribution, which initdb requires.
@@ -39,7 +49,8 @@ const nobodyID = 65534
 
 // choose picks the identity for a cluster in dataDir. An existing cluster is run as its
 // owner. For a new one, root takes the user postgres where that exists and may enter
-// the folder, else a user namespace, else the user nobody.
+// the folder, else a user namespace, else postgres or nobody with the capability to
+// enter: containers tend to forbid namespaces.
 func choose(dataDir string) (identity, error) {
 	if os.Geteuid() != 0 {
 		return identity{kind: asCaller, uid: os.Geteuid(), gid: os.Getegid()}, nil
@@ -47,17 +58,37 @@ func choose(dataDir string) (identity, error) {
 	if v, err := clusterVersion(dataDir); err == nil && v > 0 {
 		return ownerOf(dataDir)
 	}
-	if id, err := lookup("postgres"); err == nil && id.mayEnter(filepath.Dir(dataDir)) {
-		return id, nil
+	parent := filepath.Dir(dataDir)
+	postgres, err := lookup("postgres")
+	if err == nil && postgres.mayEnter(parent) {
+		return postgres, nil
 	}
 	if id := (identity{kind: inNamespace}); id.works() {
 		return id, nil
 	}
-	if id, err := lookup("nobody"); err == nil && id.mayEnter(filepath.Dir(dataDir)) {
-		return id, nil
+	for _, name := range []string{"postgres", "nobody"} {
+		if id, err := lookup(name); err == nil {
+			if id = id.entering(parent); id.works() {
+				return id, nil
+			}
+		}
 	}
-	return identity{}, fmt.Errorf("PostgreSQL does not run as root, user namespaces are off, and neither postgres nor nobody "+
-		"may enter %s: run as an ordinary user, or choose a folder below a public one", filepath.Dir(dataDir))
+	return identity{}, errors.New("PostgreSQL does not run as root, and this machine lets root become neither postgres " +
+		"nor nobody: run as an ordinary user")
+}
+
+// entering returns the identity with the capability that it needs to reach what is in
+// dir, if any.
+func (id identity) entering(dir string) identity {
+	if id.kind != asUser || id.mayEnter(dir) {
+		return id
+	}
+	for _, id.reach = range []uintptr{capDACReadSearch, capDACOverride} {
+		if id.works() {
+			break
+		}
+	}
+	return id
 }
 
 func ownerOf(dataDir string) (identity, error) {
@@ -72,7 +103,8 @@ func ownerOf(dataDir string) (identity, error) {
 	if sys.Uid == 0 {
 		return identity{kind: inNamespace}, nil
 	}
-	return identity{kind: asUser, uid: int(sys.Uid), gid: int(sys.Gid)}, nil
+	id := identity{kind: asUser, uid: int(sys.Uid), gid: int(sys.Gid)}
+	return id.entering(filepath.Dir(dataDir)), nil
 }
 
 func lookup(name string) (identity, error) {
@@ -95,7 +127,11 @@ func lookup(name string) (identity, error) {
 func (id identity) attr() *syscall.SysProcAttr {
 	switch id.kind {
 	case asUser:
-		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id.uid), Gid: uint32(id.gid)}}
+		attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id.uid), Gid: uint32(id.gid)}}
+		if id.reach != 0 {
+			attr.AmbientCaps = []uintptr{id.reach}
+		}
+		return attr
 	case inNamespace:
 		return &syscall.SysProcAttr{
 			Cloneflags:  syscall.CLONE_NEWUSER,
@@ -166,7 +202,7 @@ const maxSocketPath = 107
 func makeSocketDir(dataDir string, id identity) (string, error) {
 	base := os.TempDir()
 	fits := len(base)+len("/vigilo-pg-0123456789abcdef/.s.PGSQL.5432.lock") <= maxSocketPath
-	if !fits || (id.kind == asUser && !id.mayEnter(base)) {
+	if !fits || (id.kind == asUser && id.reach == 0 && !id.mayEnter(base)) {
 		base = "/tmp"
 	}
 	sum := sha256.Sum256([]byte(dataDir))

@@ -88,12 +88,36 @@ func runsIn(pid int, dataDir string) bool {
 	if pid <= 0 {
 		return false
 	}
-	cwd, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/cwd")
+	own, err := os.Stat(dataDir)
 	if err != nil {
 		return false
 	}
-	own, err := os.Stat(dataDir)
+	proc := "/proc/" + strconv.Itoa(pid)
+	cwd, err := os.Stat(proc + "/cwd")
+	if errors.Is(err, os.ErrPermission) {
+		// Root in a container may not look into processes of other users. The command line is
+		// open to all; to take a live server for a dead one would destroy the cluster.
+		return commandOn(proc, own)
+	}
 	return err == nil && os.SameFile(cwd, own)
+}
+
+// commandOn reports whether a process was started with -D and the data folder.
+func commandOn(proc string, dataDir os.FileInfo) bool {
+	raw, err := os.ReadFile(proc + "/cmdline")
+	if err != nil {
+		return false
+	}
+	args := strings.Split(string(raw), "\x00")
+	for i := range len(args) - 1 {
+		if args[i] != "-D" {
+			continue
+		}
+		if dir, err := os.Stat(args[i+1]); err == nil && os.SameFile(dir, dataDir) {
+			return true
+		}
+	}
+	return false
 }
 
 // removeStale removes the file that a killed server left behind. PostgreSQL refuses to

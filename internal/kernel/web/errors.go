@@ -87,7 +87,7 @@ func DescribeError(err error, requestID uuid.UUID) (int, ErrorBody) {
 	} else if e := fault.Find(err); e != nil && e.Kind != fault.Internal {
 		info.Code, info.Message = e.Code, e.Message
 		for _, d := range e.Details {
-			info.Details = append(info.Details, ErrorDetail(d))
+			info.Details = append(info.Details, ErrorDetail{Code: d.Code, Message: d.Message, Field: d.Field, Ref: d.Ref})
 		}
 	}
 	return code, ErrorBody{Error: info}

@@ -58,7 +58,26 @@ func (h *Hub) join(workspace, user uuid.UUID) (<-chan event.LiveMessage, func())
 	}
 }
 
-// Run listens to the database until ctx ends and connects again when it went away.
+// Close ends every stream, so that a stopping server need not wait for readers.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch := range h.pages {
+		delete(h.pages, ch)
+		close(ch)
+	}
+}
+
+// topics names what a message is about, as pages subscribe to it: the type, for lists, and
+// the thing itself.
+func topics(m event.LiveMessage) []string {
+	if m.SubjectID == uuid.Nil {
+		return []string{m.SubjectType}
+	}
+	return []string{m.SubjectType, m.SubjectType + "/" + m.SubjectID.String()}
+}
+
+// RunLive listens to the database until ctx ends and connects again when it went away.
 func (s *Server) RunLive(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.o.DB.Listen(ctx, event.LiveChannel, nil, func(payload string) {
@@ -86,7 +105,8 @@ const keepAlive = 15 * time.Second
 // streamLife ends a stream, so that a browser that lost its rights is asked again.
 const streamLife = 10 * time.Minute
 
-// live streams server-sent events: one message for each thing that happened.
+// live streams server-sent events: the topics of what happened, without content. A page
+// that shows a topic asks for it again, and is checked like any other request.
 func (s *Server) live(r *Request) error {
 	rc := http.NewResponseController(r.W)
 	h := r.W.Header()
@@ -117,12 +137,15 @@ func (s *Server) live(r *Request) error {
 			return nil
 		case <-tick.C:
 			_, err = fmt.Fprint(r.W, ": alive\n\n")
-		case m := <-messages:
-			raw, encErr := json.Marshal(map[string]any{"name": m.Name, "type": m.SubjectType, "id": m.SubjectID})
-			if encErr != nil {
-				return fmt.Errorf("encode live message: %w", encErr)
+		case m, open := <-messages:
+			if !open {
+				return nil // the server stops; the browser comes back to another one
 			}
-			_, err = fmt.Fprintf(r.W, "data: %s\n\n", raw)
+			for _, topic := range topics(m) {
+				if _, err = fmt.Fprintf(r.W, "event: changed\ndata: %s\n\n", topic); err != nil {
+					break
+				}
+			}
 		}
 		if err != nil {
 			return nil // the page was closed

@@ -16,6 +16,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/templates/layout"
+	"github.com/vigilo/vigilo/templates/ui"
 )
 
 // Bucket is a heading of the sidebar. There are six, in this order.
@@ -45,10 +46,7 @@ type NavEntry struct {
 }
 
 // Crumb is one step of the way to a page. The last one is the page itself.
-type Crumb struct {
-	Label string
-	Path  string // absolute; empty for headings and the page itself
-}
+type Crumb = layout.Crumb
 
 // Page describes a page around its body.
 type Page struct {
@@ -56,25 +54,14 @@ type Page struct {
 	Crumbs []Crumb
 	// Status is the HTTP status, 0 means 200.
 	Status int
+	// Narrow makes a bare page one small card in the middle.
+	Narrow bool
 }
 
-// BellItem is an unread notification in the menu of the bell.
-type BellItem struct {
-	Title string
-	Path  string
-	Icon  string
-	Tone  string
-}
-
-// ShellData is what the shell shows besides the page.
-type ShellData struct {
-	Unread int
-	Bell   []BellItem
-}
-
-// ShellSource supplies ShellData in one round trip to the database.
+// ShellSource supplies what the shell shows besides the page, in one round trip to the
+// database: the newest unread notifications.
 type ShellSource interface {
-	Shell(ctx context.Context, r *Request) (ShellData, error)
+	Shell(ctx context.Context, r *Request) (layout.Bell, error)
 }
 
 // Page answers with a page inside the shell of the workspace.
@@ -111,14 +98,14 @@ func (r *Request) InvalidPage(err error, p Page, body templ.Component) error {
 }
 
 func (r *Request) shell(p Page) (layout.Page, error) {
-	var data ShellData
+	var bell layout.Bell
 	if r.s.o.Shell != nil {
 		var err error
-		if data, err = r.s.o.Shell.Shell(r.Context(), r); err != nil {
+		if bell, err = r.s.o.Shell.Shell(r.Context(), r); err != nil {
 			return layout.Page{}, fmt.Errorf("read shell: %w", err)
 		}
 	}
-	return r.shellPage(p, data), nil
+	return r.shellPage(p, bell), nil
 }
 
 // nav returns the sidebar of the actor, with the entry of the present page marked.
@@ -167,13 +154,20 @@ func (s *Server) errorPage(r *Request, code int, err error) error {
 		}
 	}
 	v.Title = errorTitle(code)
+	if g, ok := s.o.Policy.Grant(r.Route.Permission); ok && code == http.StatusForbidden && !s.o.Policy.Can(r.Actor, g.Permission) {
+		v.RoleNeeded = g.Min.Label()
+	}
 	if r.Workspace.ID != uuid.Nil {
-		v.Actions = append(v.Actions, layout.ErrorAction{Label: "Go to " + r.Workspace.Name, Href: r.Path("")})
+		v.Actions = append(v.Actions, ui.LinkButton{Text: "Go to " + r.Workspace.Name, Href: r.Path("")})
 	} else {
-		v.Actions = append(v.Actions, layout.ErrorAction{Label: "Go to the start page", Href: "/"})
+		v.Actions = append(v.Actions, ui.LinkButton{Text: "Go to the start page", Href: "/"})
 	}
 	if code == http.StatusServiceUnavailable {
 		r.W.Header().Set("Refresh", "5")
+		v.RetryHref = "/"
+		if r.Method == http.MethodGet {
+			v.RetryHref = r.URL.RequestURI()
+		}
 	}
 	p := Page{Title: v.Title, Status: code}
 	if r.Workspace.ID != uuid.Nil && code != http.StatusServiceUnavailable {
@@ -221,7 +215,7 @@ func (s *Server) sessionEndedPage(r *Request) error {
 		}
 		slices.SortFunc(v.Fields, func(a, b layout.KeptField) int { return cmp.Compare(a.Name, b.Name) })
 	}
-	return r.Bare(Page{Title: "Your session has ended", Status: http.StatusUnauthorized}, layout.SessionEndedPage(v))
+	return r.Bare(Page{Title: "Your session has ended", Status: http.StatusUnauthorized, Narrow: true}, layout.SessionEndedPage(v))
 }
 
 // formPage returns the page that a form was sent from, if the browser says.

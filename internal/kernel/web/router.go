@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/vigilo/vigilo/internal/kernel/access"
 )
 
@@ -97,11 +95,3 @@ func (s *Server) add(route Route, h Handler) {
 
 // Routes returns every route of the program.
 func (s *Server) Routes() []Route { return s.routes }
-
-// pattern returns the pattern of the route that serves a request, for help and metrics.
-func pattern(req *http.Request) string {
-	if c := chi.RouteContext(req.Context()); c != nil {
-		return c.RoutePattern()
-	}
-	return ""
-}

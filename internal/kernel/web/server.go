@@ -37,13 +37,11 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// HelpFor returns the slug of the article that serves a route.
 	HelpFor func(pattern string) (slug string, ok bool)
-	Nav            []NavEntry
+	Nav     []NavEntry
 	// Shell supplies what the shell shows besides the page: unread notifications and counts.
 	Shell ShellSource
 	// APILimit bounds calls per token; nil means no limit.
 	APILimit Limiter
-	// Observe is told about each answer, for metrics.
-	Observe func(method, pattern string, status int, took time.Duration)
 	// OnDenied records refusals of privileged actions in the audit log.
 	OnDenied func(ctx context.Context, a db.Actor, route Route)
 	Static   http.Handler
@@ -87,7 +85,9 @@ func (s *Server) SetNav(nav []NavEntry) { s.o.Nav = nav }
 func (s *Server) Policy() *access.Policy { return s.o.Policy }
 
 // BaseURL returns an absolute address of a path, for mail and redirects of providers.
-func (s *Server) BaseURL(path string) string { return strings.TrimSuffix(s.o.BaseURL.String(), "/") + path }
+func (s *Server) BaseURL(path string) string {
+	return strings.TrimSuffix(s.o.BaseURL.String(), "/") + path
+}
 
 // Secure reports whether cookies carry the Secure attribute.
 func (s *Server) Secure() bool { return s.o.Secure }
@@ -118,6 +118,24 @@ func isAPI(path string) bool {
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
 
+type routeKey struct{}
+
+// TrackRoute lets layers around the server learn, once a request was served, which route
+// did: RoutePattern tells them.
+func TrackRoute(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), routeKey{}, new(string))))
+	})
+}
+
+// RoutePattern returns the pattern of the route that served the request, empty for none.
+func RoutePattern(req *http.Request) string {
+	if served, ok := req.Context().Value(routeKey{}).(*string); ok {
+		return *served
+	}
+	return ""
+}
+
 type requestIDKey struct{}
 
 // RequestID returns the id of the request that ctx belongs to.
@@ -126,11 +144,9 @@ func RequestID(ctx context.Context) uuid.UUID {
 	return id
 }
 
-// outer gives each request an id, sets the headers of every answer, survives panics and
-// counts.
+// outer gives each request an id, sets the headers of every answer and survives panics.
 func (s *Server) outer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		took := clock.Stopwatch()
 		id, err := uuid.NewV7()
 		if err != nil {
 			http.Error(w, "no randomness", http.StatusInternalServerError)
@@ -158,9 +174,6 @@ func (s *Server) outer(next http.Handler) http.Handler {
 				r := s.request(rec, req, Route{Method: req.Method, Pattern: req.URL.Path, Scope: Public, API: isAPI(req.URL.Path)})
 				r.wrote = rec.status != 0
 				s.fail(r, fmt.Errorf("panic: %v\n%s", v, stack()))
-			}
-			if s.o.Observe != nil {
-				s.o.Observe(req.Method, pattern(req), rec.status, took())
 			}
 		}()
 		next.ServeHTTP(rec, req)
@@ -195,6 +208,9 @@ func (s *Server) request(w http.ResponseWriter, req *http.Request, route Route) 
 
 // serve finds out who asks, whether they may, and lets the handler answer.
 func (s *Server) serve(w http.ResponseWriter, req *http.Request, route Route, h Handler) {
+	if served, ok := req.Context().Value(routeKey{}).(*string); ok {
+		*served = route.Pattern
+	}
 	r := s.request(w, req, route)
 	err := s.identify(r)
 	if err == nil {
@@ -239,7 +255,7 @@ func (r *Request) SessionToken() string {
 func (s *Server) identify(r *Request) error {
 	slug := ""
 	if r.Route.Scope == InWorkspace {
-		slug = r.Param("slug")
+		slug = slugOf(r.URL.Path)
 	}
 	r.Actor = db.Actor{
 		Kind: db.ActorAnonymous, Name: "Anonymous", RequestID: r.ID, IP: s.RemoteIP(r.Request), UserAgent: clip(r.UserAgent(), 300),
@@ -275,6 +291,13 @@ func (s *Server) identify(r *Request) error {
 		a.WorkspaceID, a.Role = p.Workspace.ID, string(p.Role)
 	}
 	return nil
+}
+
+// slugOf returns the workspace that a path names; it also works where no route matched.
+func slugOf(path string) string {
+	rest, _ := strings.CutPrefix(path, "/ws/")
+	slug, _, _ := strings.Cut(rest, "/")
+	return slug
 }
 
 func clip(s string, n int) string {
