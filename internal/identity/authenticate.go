@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,15 @@ func plausible(text, prefix string) bool {
 	})
 }
 
+// storable returns the slug, or nothing for text that no slug can be and that the database
+// would refuse to compare.
+func storable(slug string) string {
+	if len(slug) > 30 || !utf8.ValidString(slug) || strings.ContainsRune(slug, 0) {
+		return ""
+	}
+	return slug
+}
+
 // Session implements web.Authenticator. It reads the person, their memberships and their
 // place in the workspace in one statement. When their rights have changed since the last
 // request, the session gets a new token, which p.NewToken hands to the browser.
@@ -37,7 +47,7 @@ func (s *Service) Session(ctx context.Context, token, slug string) (p web.Princi
 	hash := secret.HashToken(token)
 	now := s.Clock.Now()
 	row, ok, err := findSession.Maybe(ctx, s.DB.SystemRead(), db.Args{
-		"hash": hash, "slug": slug, "idle_since": now.Add(-s.Idle),
+		"hash": hash, "slug": storable(slug), "idle_since": now.Add(-s.Idle),
 	})
 	if err != nil || !ok {
 		return web.Principal{}, false, db.Classify(err)
