@@ -214,7 +214,9 @@ func pressed(theme, choice string) string {
 	return strconv.FormatBool(theme == choice || theme == "" && choice == "system")
 }
 
-func (f *Flash) toast() bool { return f != nil && (f.Tone == ui.OK || f.Tone == ui.Fine || f.Tone == "") }
+func (f *Flash) toast() bool {
+	return f != nil && (f.Tone == ui.OK || f.Tone == ui.Fine || f.Tone == "")
+}
 
 func (f *Flash) notice() bool { return f != nil && !f.toast() }
 
