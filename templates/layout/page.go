@@ -242,13 +242,6 @@ func countClass(t ui.Tone) string {
 	return "count " + string(t)
 }
 
-func (p Page) help() string {
-	if p.HelpHref == "" {
-		return "/help"
-	}
-	return p.HelpHref
-}
-
 func (p BarePage) home() string {
 	if p.HomeHref == "" {
 		return "/"
