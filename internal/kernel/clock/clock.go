@@ -43,3 +43,10 @@ func (f *Fixed) Advance(d time.Duration) {
 	defer f.mu.Unlock()
 	f.now = f.now.Add(d)
 }
+
+// Stopwatch starts to measure and returns a function that tells how long it has been. It
+// is for metrics and progress, never for a time that is stored.
+func Stopwatch() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
+}

@@ -1,0 +1,267 @@
+// Package api serves the JSON API: typed operations of the modules, described by an
+// OpenAPI 3.1 document that is generated from the same types, with one shape of error,
+// idempotent writes and the same permission check as the pages.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/vigilo/vigilo/internal/kernel/access"
+	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/web"
+)
+
+// API collects the operations of the program.
+type API struct {
+	s      *web.Server
+	db     *db.DB
+	sealer ledger.Sealer
+	huma   huma.API
+}
+
+// Module is the API as one module sees it.
+type Module struct {
+	a    *API
+	name string
+}
+
+// Op describes an operation. Path starts below /ws/{slug}/api/v1.
+type Op struct {
+	Method     string
+	Path       string
+	Permission access.Permission
+	// ID names the operation for generated clients, such as list-hosts.
+	ID      string
+	Summary string
+	Tag     string
+	// Status is the success status; 0 means 200, 201 for POST that creates is said here.
+	Status int
+}
+
+type requestKey struct{}
+
+// Request returns the request that an operation answers.
+func Request(ctx context.Context) *web.Request {
+	r, _ := ctx.Value(requestKey{}).(*web.Request)
+	return r
+}
+
+// Actor returns who calls an operation.
+func Actor(ctx context.Context) db.Actor { return Request(ctx).Actor }
+
+// New returns an API without operations. Version is the program's.
+func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
+	a := &API{s: s, db: d, sealer: sealer}
+	// huma makes its own errors through these two variables; there is one API in the program.
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return fromHuma(nil, status, msg, errs) }
+	huma.NewErrorWithContext = func(c huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		return fromHuma(c, status, msg, errs)
+	}
+	cfg := huma.DefaultConfig("Vigilo", version)
+	cfg.Info.Description = "Certificates, changes and controls of one workspace. Send Authorization: Bearer vgl_… with a token of your account page."
+	cfg.CreateHooks = nil // no $schema field in bodies
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.RejectUnknownQueryParameters = true
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", BearerFormat: "vgl_…"},
+	}
+	cfg.Security = []map[string][]string{{"token": {}}}
+	cfg.Servers = []*huma.Server{{
+		URL: "/ws/{slug}/api/v1", Variables: map[string]*huma.ServerVariable{"slug": {Default: "acme", Description: "The workspace."}},
+	}}
+	a.huma = huma.NewAPI(cfg, adapter{a: a})
+	s.AddAPI("kernel", http.MethodGet, "/openapi.json", web.LivePermission, func(r *web.Request) error {
+		return r.JSON(http.StatusOK, a.huma.OpenAPI())
+	})
+	return a
+}
+
+// Document returns the OpenAPI document.
+func (a *API) Document() *huma.OpenAPI { return a.huma.OpenAPI() }
+
+// Module returns the API of a module.
+func (a *API) Module(name string) *Module { return &Module{a: a, name: name} }
+
+const (
+	metaModule     = "vigilo.module"
+	metaPermission = "vigilo.permission"
+)
+
+// Register adds an operation. In and Out follow huma: fields tagged path, query and
+// header, and a field Body. Errors keep their kind.
+func Register[In, Out any](m *Module, op Op, fn func(ctx context.Context, in *In) (*Out, error)) {
+	hop := huma.Operation{
+		OperationID: op.ID, Method: op.Method, Path: op.Path, Summary: op.Summary, Tags: []string{op.Tag},
+		DefaultStatus: op.Status, Description: "Needs the permission `" + string(op.Permission) + "`.",
+		Metadata: map[string]any{metaModule: m.name, metaPermission: op.Permission},
+		Errors:   []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
+	}
+	huma.Register(m.a.huma, hop, func(ctx context.Context, in *In) (*Out, error) {
+		out, err := fn(ctx, in)
+		if err != nil {
+			r := Request(ctx)
+			r.LogFailure(err)
+			status, body := web.DescribeError(err, r.ID)
+			return nil, &statusError{ErrorBody: body, status: status}
+		}
+		return out, nil
+	})
+}
+
+// statusError is an error in the shape of the API that huma can write.
+type statusError struct {
+	web.ErrorBody
+	status int
+}
+
+func (e *statusError) Error() string  { return e.ErrorBody.Error.Message }
+func (e *statusError) GetStatus() int { return e.status }
+
+// MarshalJSON leaves out what only huma needs.
+func (e *statusError) MarshalJSON() ([]byte, error) { return json.Marshal(e.ErrorBody) }
+
+// fromHuma shapes an error that huma made: bodies that do not parse, values that do not
+// fit the schema.
+func fromHuma(c huma.Context, status int, msg string, errs []error) huma.StatusError {
+	e := &statusError{status: status}
+	info := &e.ErrorBody.Error
+	info.Details = []web.ErrorDetail{}
+	if c != nil {
+		info.RequestID = web.RequestID(c.Context()).String()
+	}
+	switch status {
+	case http.StatusUnprocessableEntity:
+		info.Code, info.Message = "validation_failed", "Some fields need your attention."
+	case http.StatusBadRequest:
+		info.Code, info.Message = "malformed", "The request could not be read: "+msg+"."
+	case http.StatusRequestEntityTooLarge:
+		info.Code, info.Message = "too_large", "The body is larger than 1 MiB; send less at once."
+	case http.StatusUnsupportedMediaType:
+		info.Code, info.Message = "unsupported_media_type", "Send JSON (application/json)."
+	default:
+		info.Code, info.Message = strings.ToLower(strings.ReplaceAll(http.StatusText(status), " ", "_")), msg
+	}
+	for _, err := range errs {
+		d := web.ErrorDetail{Code: "invalid", Message: err.Error()}
+		if h, ok := errors.AsType[*huma.ErrorDetail](err); ok {
+			d.Message = h.Message
+			d.Field = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(h.Location, "body."), "query."), "path.")
+			switch {
+			case strings.HasPrefix(h.Message, "expected required property "):
+				d.Code, d.Field = "required", strings.Fields(h.Message)[3]
+			case h.Message == "unexpected property":
+				d.Code = "unknown_field"
+			case h.Message == "unknown query parameter":
+				d.Code = "unknown_parameter"
+			}
+		}
+		info.Details = append(info.Details, d)
+	}
+	return e
+}
+
+// adapter gives huma's operations to the router, which knows about people and rights.
+type adapter struct{ a *API }
+
+// ServeHTTP implements huma.Adapter; the server itself serves.
+func (ad adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { ad.a.s.Handler().ServeHTTP(w, r) }
+
+// Handle implements huma.Adapter.
+func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	module, _ := op.Metadata[metaModule].(string)
+	perm, _ := op.Metadata[metaPermission].(access.Permission)
+	ad.a.s.AddAPI(module, op.Method, op.Path, perm, func(r *web.Request) error {
+		ctx := context.WithValue(r.Context(), requestKey{}, r)
+		r.Request = r.WithContext(ctx)
+		if err := checkJSON(r); err != nil {
+			return err
+		}
+		serve := func(w http.ResponseWriter) { handler(humachi.NewContext(op, r.Request, w)) }
+		if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method != http.MethodGet {
+			return ad.a.once(r, key, serve)
+		}
+		r.W.Header().Set("Cache-Control", "no-store")
+		serve(r.W)
+		return nil
+	})
+}
+
+// checkJSON refuses bodies that are not JSON before anything reads them.
+func checkJSON(r *web.Request) error {
+	if r.ContentLength == 0 || r.Method == http.MethodGet {
+		return nil
+	}
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	switch kind = strings.TrimSpace(strings.ToLower(kind)); kind {
+	case "application/json", "text/csv", "multipart/form-data":
+		return nil
+	case "":
+		if r.ContentLength < 0 {
+			return nil
+		}
+	}
+	return &fault.Error{Kind: fault.Invalid, Code: "unsupported_media_type", Message: "Send JSON (Content-Type: application/json)."}
+}
+
+// List is the shape of every list answer.
+type List[T any] struct {
+	Items      []T     `json:"items" nullable:"false"`
+	NextCursor *string `json:"next_cursor" doc:"Pass it as cursor to get the next page; null on the last page."`
+}
+
+// NewList shapes a page of the database, converting each row.
+func NewList[R, T any](p db.Page[R], convert func(R) T) List[T] {
+	out := List[T]{Items: make([]T, len(p.Items))}
+	for i, row := range p.Items {
+		out.Items[i] = convert(row)
+	}
+	if p.Next != "" {
+		out.NextCursor = &p.Next
+	}
+	return out
+}
+
+// ListIn holds what every list operation takes.
+type ListIn struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many items."`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	Sort   string `query:"sort" doc:"Field to sort by; a leading minus means descending."`
+}
+
+// Apply puts the place, order and size on a query. An order that the list does not offer is
+// refused with its names.
+func Apply[T any](in ListIn, l db.List[T], q *db.ListQuery[T]) (*db.ListQuery[T], error) {
+	if in.Sort != "" && !l.HasSort(in.Sort) {
+		return nil, fault.InvalidField("sort", "not_allowed", fmt.Sprintf("This list sorts by: %s.", strings.Join(l.SortNames(), ", ")))
+	}
+	return q.Sort(in.Sort).Limit(in.Limit).After(in.Cursor)
+}
+
+// CheckVersion compares the version that the caller saw, from If-Match or the body, with
+// the current one. None given means that the caller does not care.
+func CheckVersion(ifMatch string, body *int64, current int64) error {
+	seen := fmt.Sprint(current)
+	if body != nil {
+		seen = fmt.Sprint(*body)
+	}
+	if ifMatch != "" {
+		seen = strings.Trim(strings.TrimPrefix(ifMatch, "W/"), `"`)
+	}
+	if seen == fmt.Sprint(current) {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.Conflict, Code: "version_conflict", Message: "Somebody changed this meanwhile. Read it again and repeat your change.",
+		Details: []fault.Detail{{Code: "current_version", Field: "version", Message: fmt.Sprint(current)}},
+	}
+}
