@@ -5,19 +5,16 @@ package deliver
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/clock"
+	"github.com/vigilo/vigilo/internal/kernel/outbound"
 )
 
 const (
@@ -43,27 +40,20 @@ const (
 	Failed Outcome = "failed"
 )
 
-// ErrorClass names why an attempt was no success, for the page and for metrics.
+// ErrorClass names why an attempt was no success, for the page and for metrics. It is
+// one of the classes of package outbound when no answer came, otherwise one of these.
 type ErrorClass string
 
 const (
-	// ErrorNone belongs to Success.
-	ErrorNone       ErrorClass = ""
-	ErrorStatus     ErrorClass = "status"     // 4xx or 5xx
-	ErrorRedirect   ErrorClass = "redirect"   // 3xx, which is not followed
-	ErrorTimeout    ErrorClass = "timeout"    // no whole answer within Timeout
-	ErrorDNS        ErrorClass = "dns"        // the name does not resolve
-	ErrorRefused    ErrorClass = "refused"    // nobody listens
-	ErrorTLS        ErrorClass = "tls"        // handshake or certificate
-	ErrorBlocked    ErrorClass = "blocked"    // the guarded dialer does not go there
-	ErrorConnection ErrorClass = "connection" // the connection broke, or it was no HTTP
-	ErrorRequest    ErrorClass = "request"    // the request itself is unusable
-	ErrorCancelled  ErrorClass = "cancelled"  // we stopped, the endpoint is not to blame
+	// ErrorStatus is an answer of 4xx or 5xx.
+	ErrorStatus ErrorClass = "status"
+	// ErrorRedirect is an answer of 3xx, which is not followed.
+	ErrorRedirect ErrorClass = "redirect"
+	// ErrorRequest is an address that no request can be sent to.
+	ErrorRequest ErrorClass = "request"
+	// ErrorCancelled means that we stopped; the endpoint is not to blame.
+	ErrorCancelled ErrorClass = "cancelled"
 )
-
-// ErrBlocked is in the chain of the errors of a dialer that refuses an address, so
-// that the attempt can say so.
-var ErrBlocked = errors.New("address is not allowed")
 
 // Attempt is one try and its result.
 type Attempt struct {
@@ -124,29 +114,13 @@ func unanswered(err error, latency time.Duration) Attempt {
 }
 
 func classify(err error) ErrorClass {
-	var (
-		network    net.Error
-		dns        *net.DNSError
-		record     tls.RecordHeaderError
-		alert      tls.AlertError
-		unverified *tls.CertificateVerificationError
-		unknown    x509.UnknownAuthorityError
-	)
 	switch {
-	case errors.Is(err, ErrBlocked):
-		return ErrorBlocked
 	case errors.Is(err, context.Canceled):
 		return ErrorCancelled
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return ErrorTimeout
-	case errors.As(err, &dns):
-		return ErrorDNS
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return ErrorRefused
-	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &unverified), errors.As(err, &unknown):
-		return ErrorTLS
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return ErrorClass(outbound.ClassTLS) // plain HTTP where TLS was expected
 	default:
-		return ErrorConnection
+		return ErrorClass(outbound.Classify(err))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/integrations/deliver"
 	"github.com/vigilo/vigilo/internal/kernel/clock"
+	"github.com/vigilo/vigilo/internal/kernel/outbound"
 )
 
 var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -152,7 +153,7 @@ func TestSilentEndpointTimesOut(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			got := send(t, ctx, server.Client(), server.URL)
-			if got.Outcome != deliver.Retry || got.ErrorClass != deliver.ErrorTimeout || got.Err == nil {
+			if got.Outcome != deliver.Retry || got.ErrorClass != deliver.ErrorClass(outbound.ClassTimeout) || got.Err == nil {
 				t.Errorf("attempt = %+v", got)
 			}
 		})
@@ -189,24 +190,24 @@ func TestConnectionErrorsAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocked := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		return nil, fmt.Errorf("dial 10.0.0.1: %w", deliver.ErrBlocked)
+		return nil, fmt.Errorf("dial 10.0.0.1: %w", outbound.ErrBlocked)
 	}}}
 	for name, tc := range map[string]struct {
 		client  *http.Client
 		address string
-		class   deliver.ErrorClass
+		class   outbound.Class
 	}{
-		"certificate nobody vouches for": {&http.Client{}, secured.URL, deliver.ErrorTLS},
-		"no TLS there":                   {&http.Client{}, "https" + strings.TrimPrefix(plain.URL, "http"), deliver.ErrorTLS},
-		"nobody listens":                 {&http.Client{}, nobody, deliver.ErrorRefused},
-		"connection dropped":             {&http.Client{}, dropping.URL, deliver.ErrorConnection},
-		"blocked by the dialer":          {blocked, "http://10.0.0.1/", deliver.ErrorBlocked},
-		"name does not resolve":          {&http.Client{}, "http://endpoint.invalid/", deliver.ErrorDNS},
+		"certificate nobody vouches for": {&http.Client{}, secured.URL, outbound.ClassTLS},
+		"no TLS there":                   {&http.Client{}, "https" + strings.TrimPrefix(plain.URL, "http"), outbound.ClassTLS},
+		"nobody listens":                 {&http.Client{}, nobody, outbound.ClassRefused},
+		"connection dropped":             {&http.Client{}, dropping.URL, outbound.ClassReset},
+		"blocked by the dialer":          {blocked, "http://10.0.0.1/", outbound.ClassPolicy},
+		"name does not resolve":          {&http.Client{}, "http://endpoint.invalid/", outbound.ClassDNS},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := send(t, t.Context(), tc.client, tc.address)
-			if got.Outcome != deliver.Retry || got.ErrorClass != tc.class || got.Err == nil || got.Status != 0 {
+			if got.Outcome != deliver.Retry || got.ErrorClass != deliver.ErrorClass(tc.class) || got.Err == nil || got.Status != 0 {
 				t.Errorf("attempt = %+v", got)
 			}
 		})
