@@ -67,6 +67,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 	}
 	k.newWeb()
 	k.web.SetNav(nav)
+	a.Services.Members.SetNav(nav)
 	a.wireWeb()
 	for _, m := range a.Modules {
 		if m.Routes != nil {
