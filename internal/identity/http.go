@@ -177,11 +177,11 @@ func (s *Service) loginDev(r *web.Request) error {
 		return err
 	}
 	back, email := returnTo(r.PostForm), r.PostForm.Get("email")
+	if !printable(email) || len(email) > 254 {
+		email = ""
+	}
 	if err := s.attempt("account", email); err != nil {
 		return err
-	}
-	if !printable(email) {
-		email = ""
 	}
 	token, to, err := s.signInDev(r.Context(), email, browser(r), back)
 	if err != nil {

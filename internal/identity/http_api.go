@@ -17,7 +17,7 @@ import (
 // meBody says who calls and what they may do here.
 type meBody struct {
 	// User is null for service tokens.
-	User          *userBody     `json:"user" nullable:"true"`
+	User          *userBody     `json:"user"`
 	Actor         actorBody     `json:"actor"`
 	Workspace     workspaceBody `json:"workspace"`
 	Role          string        `json:"role" enum:"viewer,member,approver,admin,owner"`
@@ -26,6 +26,7 @@ type meBody struct {
 }
 
 type userBody struct {
+	_        struct{}  `nullable:"true"`
 	ID       uuid.UUID `json:"id" format:"uuid"`
 	Name     string    `json:"name"`
 	Email    string    `json:"email"`

@@ -89,7 +89,7 @@ func New(d Deps) *Service {
 	d.ProviderName = cmp.Or(d.ProviderName, "single sign-on")
 	return &Service{
 		Deps:  d,
-		limit: ratelimit.New(float64(d.SignInsPerMinute)/60, d.SignInsPerMinute, d.Clock),
+		limit: ratelimit.New(ratelimit.Per(d.SignInsPerMinute, time.Minute), d.SignInsPerMinute, d.Clock),
 	}
 }
 
