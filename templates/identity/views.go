@@ -103,13 +103,15 @@ type Token struct {
 type NewToken struct {
 	Tabs   *ui.Tabs // of the account page
 	Head   ui.PageHead
-	Choose *ChooseWorkspace
+	Choose *ChooseWorkspace // nil when there is no choice
 	Form   ui.Form
 	Name   ui.Field
 	Role   *ui.Field
 	Expiry ui.Field
 	Access ui.Field
 	Error  string // about the permissions
+	Open   bool   // shows the permissions at once
+	Aside  string // which workspace, on the account page
 	Groups []ScopeGroup
 	Cancel string
 	Submit string
