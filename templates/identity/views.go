@@ -4,7 +4,7 @@ package identity
 import "github.com/vigilo/vigilo/templates/ui"
 
 // Login is the sign-in page. With Dev the people of the development login are listed
-// instead of the provider's button.
+// instead of the provider's button; without both, nobody can sign in.
 type Login struct {
 	Provider  string
 	StartHref string
