@@ -49,6 +49,7 @@ type invitationBody struct {
 	CreatedAt time.Time `json:"created_at"`
 	SentAt    time.Time `json:"sent_at"`
 	ExpiresAt time.Time `json:"expires_at"`
+	Link      string    `json:"link,omitempty" doc:"Only in the answer that made it; Vigilo keeps a hash."`
 }
 
 func newInvitationBody(i Invitation, now time.Time) invitationBody {
@@ -56,11 +57,6 @@ func newInvitationBody(i Invitation, now time.Time) invitationBody {
 		ID: i.ID.String(), Email: i.Email, Role: string(i.Role), State: string(i.State(now)),
 		CreatedAt: i.CreatedAt.UTC(), SentAt: i.SentAt.UTC(), ExpiresAt: i.ExpiresAt.UTC(),
 	}
-}
-
-type issuedBody struct {
-	invitationBody
-	Link string `json:"link" doc:"Shown only now; Vigilo keeps a hash."`
 }
 
 type groupBody struct {
@@ -107,12 +103,14 @@ type created[T any] struct {
 	Body     T
 }
 
-type byID struct {
+// ByID is what operations on one record take. It is exported because the API reads
+// parameters of embedded structs only then.
+type ByID struct {
 	ID string `path:"id"`
 }
 
 // parse reads an id; anything else answers like a missing record.
-func (b byID) parse(what string) (uuid.UUID, error) {
+func (b ByID) parse(what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(b.ID)
 	if err != nil || len(b.ID) != 36 {
 		return uuid.Nil, fault.NewNotFound(what)
@@ -153,7 +151,7 @@ func (s *Service) memberOperations(m *api.Module) {
 			return &out[api.List[memberBody]]{Body: api.NewList(page, newMemberBody)}, nil
 		})
 	type patchIn struct {
-		byID
+		ByID
 		IfMatch string `header:"If-Match"`
 		Body    struct {
 			Role    *access.Role `json:"role,omitempty" enum:"viewer,member,approver,admin,owner"`
@@ -174,7 +172,7 @@ func (s *Service) memberOperations(m *api.Module) {
 			return &out[memberBody]{Body: newMemberBody(after)}, nil
 		})
 	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/members/{id}", Permission: ManageMembers, ID: "remove-member", Summary: "Remove a member", Tag: "Members", Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			id, err := in.parse("member")
 			if err != nil {
 				return nil, err
@@ -209,6 +207,9 @@ func (s *Service) invitationOperations(m *api.Module) {
 			if in.State != "" {
 				q.Filter(in.State, nil)
 			}
+			if err := searchable(in.Text); err != nil {
+				return nil, err
+			}
 			if in.Text != "" {
 				q.Filter("text", db.Args{"text": in.Text})
 			}
@@ -226,7 +227,7 @@ func (s *Service) invitationOperations(m *api.Module) {
 		}
 	}
 	api.Register(m, api.Op{Method: http.MethodPost, Path: "/invitations", Permission: ManageMembers, ID: "create-invitation", Summary: "Invite a person", Tag: "Members", Status: http.StatusCreated},
-		func(ctx context.Context, in *postIn) (*created[issuedBody], error) {
+		func(ctx context.Context, in *postIn) (*created[invitationBody], error) {
 			if err := s.mayInvite(api.Request(ctx)); err != nil {
 				return nil, err
 			}
@@ -234,10 +235,10 @@ func (s *Service) invitationOperations(m *api.Module) {
 			if err != nil {
 				return nil, err
 			}
-			return &created[issuedBody]{Location: location(ctx, "/invitations/"+issued.ID.String()), Body: s.issuedBody(issued)}, nil
+			return &created[invitationBody]{Location: location(ctx, "/invitations/"+issued.ID.String()), Body: s.issuedBody(issued)}, nil
 		})
 	api.Register(m, api.Op{Method: http.MethodPost, Path: "/invitations/{id}/resend", Permission: ManageMembers, ID: "resend-invitation", Summary: "Make a new link for an invitation", Tag: "Members"},
-		func(ctx context.Context, in *byID) (*out[issuedBody], error) {
+		func(ctx context.Context, in *ByID) (*out[invitationBody], error) {
 			id, err := in.parse("invitation")
 			if err != nil {
 				return nil, err
@@ -249,10 +250,10 @@ func (s *Service) invitationOperations(m *api.Module) {
 			if err != nil {
 				return nil, err
 			}
-			return &out[issuedBody]{Body: s.issuedBody(issued)}, nil
+			return &out[invitationBody]{Body: s.issuedBody(issued)}, nil
 		})
 	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/invitations/{id}", Permission: ManageMembers, ID: "revoke-invitation", Summary: "Revoke an invitation", Tag: "Members", Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			id, err := in.parse("invitation")
 			if err != nil {
 				return nil, err
@@ -261,8 +262,10 @@ func (s *Service) invitationOperations(m *api.Module) {
 		})
 }
 
-func (s *Service) issuedBody(i Issued) issuedBody {
-	return issuedBody{invitationBody: newInvitationBody(i.Invitation, s.clock.Now()), Link: i.Link}
+func (s *Service) issuedBody(i Issued) invitationBody {
+	body := newInvitationBody(i.Invitation, s.clock.Now())
+	body.Link = i.Link
+	return body
 }
 
 func (s *Service) workspaceOperations(m *api.Module) {

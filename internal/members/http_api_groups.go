@@ -69,7 +69,7 @@ func (s *Service) groupOperations(m *api.Module) {
 			return &created[groupBody]{Location: location(ctx, "/groups/"+g.ID.String()), Body: body}, err
 		})
 	api.Register(m, api.Op{Method: http.MethodGet, Path: "/groups/{id}", Permission: ReadMembers, ID: "read-group", Summary: "Read a group of people", Tag: "Members"},
-		func(ctx context.Context, in *byID) (*out[groupBody], error) {
+		func(ctx context.Context, in *ByID) (*out[groupBody], error) {
 			id, err := in.parse("group")
 			if err != nil {
 				return nil, err
@@ -78,7 +78,7 @@ func (s *Service) groupOperations(m *api.Module) {
 			return &out[groupBody]{Body: body}, err
 		})
 	type patchIn struct {
-		byID
+		ByID
 		IfMatch string `header:"If-Match"`
 		Body    struct {
 			Name    string `json:"name"`
@@ -87,10 +87,10 @@ func (s *Service) groupOperations(m *api.Module) {
 	}
 	api.Register(m, api.Op{Method: http.MethodPatch, Path: "/groups/{id}", Permission: ManageMembers, ID: "rename-group", Summary: "Rename a group of people", Tag: "Members"},
 		func(ctx context.Context, in *patchIn) (*out[groupBody], error) {
-			return s.changeGroupBody(ctx, in.byID, GroupChange{Name: &in.Body.Name, Version: in.Body.Version, IfMatch: in.IfMatch})
+			return s.changeGroupBody(ctx, in.ByID, GroupChange{Name: &in.Body.Name, Version: in.Body.Version, IfMatch: in.IfMatch})
 		})
 	type putIn struct {
-		byID
+		ByID
 		IfMatch string `header:"If-Match"`
 		Body    struct {
 			Members []string `json:"members" doc:"Ids of everybody who shall be in the group."`
@@ -103,10 +103,10 @@ func (s *Service) groupOperations(m *api.Module) {
 			if err != nil {
 				return nil, err
 			}
-			return s.changeGroupBody(ctx, in.byID, GroupChange{Members: members, Version: in.Body.Version, IfMatch: in.IfMatch})
+			return s.changeGroupBody(ctx, in.ByID, GroupChange{Members: members, Version: in.Body.Version, IfMatch: in.IfMatch})
 		})
 	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/groups/{id}", Permission: ManageMembers, ID: "delete-group", Summary: "Delete a group of people", Tag: "Members", Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			id, err := in.parse("group")
 			if err != nil {
 				return nil, err
@@ -115,7 +115,7 @@ func (s *Service) groupOperations(m *api.Module) {
 		})
 }
 
-func (s *Service) changeGroupBody(ctx context.Context, in byID, c GroupChange) (*out[groupBody], error) {
+func (s *Service) changeGroupBody(ctx context.Context, in ByID, c GroupChange) (*out[groupBody], error) {
 	id, err := in.parse("group")
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (s *Service) mappingOperations(m *api.Module) {
 			return &created[mappingBody]{Location: location(ctx, "/group-mappings/"+rule.ID.String()), Body: newMappingBody(rule)}, nil
 		})
 	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/group-mappings/{id}", Permission: ManageMembers, ID: "delete-group-mapping", Summary: "Delete a rule", Tag: "Members", Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			id, err := in.parse("rule")
 			if err != nil {
 				return nil, err
