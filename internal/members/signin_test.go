@@ -104,6 +104,10 @@ func TestGroupsNeverTouchWhoCameAnotherWay(t *testing.T) {
 		}
 	}
 	b.signIn(t, b.viewer)
+	// As when the person came by invitation between the look across workspaces and the lock.
+	if err := b.svc.followGroups(context.Background(), b.ws, b.viewer.UserID, []string{"owners"}); err != nil {
+		t.Fatal(err)
+	}
 	if got := b.place(t, b.ws, b.viewer.UserID); got != "viewer active seed" {
 		t.Errorf("vera is %q", got)
 	}
