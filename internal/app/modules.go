@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/vigilo/vigilo/internal/identity"
+	"github.com/vigilo/vigilo/internal/identity/oidcrp"
+	"github.com/vigilo/vigilo/internal/kernel/module"
+	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
+	"github.com/vigilo/vigilo/internal/members"
+)
+
+// Services are the modules' services, for the wiring below, the demo data and tests.
+type Services struct {
+	Identity *identity.Service
+	Members  *members.Service
+}
+
+// newModules builds every module. A module receives only modules that stand above it.
+func newModules(k *kernel) (*Services, []module.Module, error) {
+	s := &Services{}
+	s.Identity = identity.New(identity.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Sealer: k.keys,
+		OIDC: k.provider(), ProviderName: k.cfg.OIDC.Name, PlatformAdmins: k.cfg.PlatformAdmins,
+		Idle: k.cfg.Session.Idle, Absolute: k.cfg.Session.Absolute, SignInsPerMinute: k.cfg.Rate.SignIn,
+	})
+	s.Members = members.New(members.Deps{
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Clock: k.clock, Log: k.log, BaseURL: k.address,
+		InviteLimit: k.perMinute(k.cfg.Rate.Invitation), LinkLimit: k.perMinute(k.cfg.Rate.Invitation),
+	})
+	s.wire()
+	return s, []module.Module{s.Identity.Module(), s.Members.Module()}, nil
+}
+
+// wire connects modules that do not know each other.
+func (s *Services) wire() {
+	s.Identity.OnSignIn(func(ctx context.Context, u identity.User, id *oidcrp.Identity) error {
+		in := members.SignIn{UserID: u.ID, Email: u.Email, EmailVerified: u.EmailVerified}
+		if id != nil {
+			in.Groups, in.GroupsPresent = id.Groups, id.GroupsPresent
+		}
+		return s.Members.ApplySignIn(ctx, in)
+	})
+}
+
+// background returns what runs beside jobs in a process that works.
+func (s *Services) background() []func(context.Context) error { return nil }
+
+// wireWeb gives the server what modules supply.
+func (a *App) wireWeb() {
+	a.k.web.SetAuth(a.Services.Identity)
+}
+
+// address makes an absolute address of a path.
+func (k *kernel) address(path string) string {
+	base := k.cfg.BaseURL
+	if base == nil {
+		base = &url.URL{Scheme: "http", Host: k.cfg.Addr}
+	}
+	return base.Scheme + "://" + base.Host + path
+}
+
+func (k *kernel) perMinute(n int) *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Per(n, time.Minute), n, k.clock)
+}
