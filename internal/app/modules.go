@@ -7,6 +7,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
+	"github.com/vigilo/vigilo/internal/kernel/config"
 	"github.com/vigilo/vigilo/internal/kernel/module"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
 	"github.com/vigilo/vigilo/internal/members"
@@ -23,7 +24,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s := &Services{}
 	s.Identity = identity.New(identity.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Sealer: k.keys,
-		OIDC: k.provider(), ProviderName: k.cfg.OIDC.Name, PlatformAdmins: k.cfg.PlatformAdmins,
+		OIDC: k.provider(), DevLogin: k.cfg.Auth == config.AuthDev, ProviderName: k.cfg.OIDC.Name, PlatformAdmins: k.cfg.PlatformAdmins,
 		Idle: k.cfg.Session.Idle, Absolute: k.cfg.Session.Absolute, SignInsPerMinute: k.cfg.Rate.SignIn,
 	})
 	s.Members = members.New(members.Deps{
