@@ -294,7 +294,7 @@ func certificates() templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = ui.Select(ui.Field{Name: "grade", Label: "Grade", Options: []ui.Option{{Text: "Any"}, {Value: "C", Text: "C or lower"}}}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(ui.Field{Name: "grade", Label: "Grade", Unmarked: true, Options: []ui.Option{{Text: "Any"}, {Value: "C", Text: "C or lower"}}}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -302,7 +302,7 @@ func certificates() templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Input(ui.Field{Name: "before", Label: "Expires before", Type: "date", Hint: "Europe/Oslo"}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(ui.Field{Name: "before", Label: "Expires before", Type: "date", Hint: "Europe/Oslo", Unmarked: true}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -214,7 +214,9 @@ func pressed(theme, choice string) string {
 	return strconv.FormatBool(theme == choice || theme == "" && choice == "system")
 }
 
-func (f *Flash) toast() bool { return f != nil && (f.Tone == ui.OK || f.Tone == ui.Fine || f.Tone == "") }
+func (f *Flash) toast() bool {
+	return f != nil && (f.Tone == ui.OK || f.Tone == ui.Fine || f.Tone == "")
+}
 
 func (f *Flash) notice() bool { return f != nil && !f.toast() }
 
@@ -238,13 +240,6 @@ func countClass(t ui.Tone) string {
 		return "count"
 	}
 	return "count " + string(t)
-}
-
-func (p Page) help() string {
-	if p.HelpHref == "" {
-		return "/help"
-	}
-	return p.HelpHref
 }
 
 func (p BarePage) home() string {

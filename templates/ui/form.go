@@ -37,6 +37,7 @@ type Field struct {
 	Placeholder  string
 	Autocomplete string
 	Required     bool
+	Unmarked     bool // leaves out "(optional)", for filters and forms of one field
 	Short        bool // the field is as wide as a short answer
 	Code         bool // monospace
 	ReadOnly     bool

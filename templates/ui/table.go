@@ -105,6 +105,10 @@ type Expiry struct {
 
 func (c Column) class() string { return class(string(c.Leaves), when(c.End, "end")) }
 
+func (f Filters) chipsID() string { return f.Search.Name + "-chips" }
+
+func (f Filters) panelID() string { return f.Search.Name + "-filters" }
+
 func (c Chip) words() string { return c.Field + " " + c.Operator + " " + c.Value }
 
 func sortIcon(s SortState) string {

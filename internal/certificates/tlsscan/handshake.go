@@ -27,12 +27,10 @@ const (
 
 // attempt is what one connection showed.
 type attempt struct {
-	err   error
-	phase phase
-	state tls.ConnectionState
-	// proven is set once the server has shown that it holds the key: a request for our
-	// certificate is only acted upon after that.
-	proven       bool
+	err          error
+	phase        phase
+	state        tls.ConnectionState
+	proven       bool // the server has shown that it holds the key
 	askedForCert bool
 	looksLikeTLS bool
 	plaintext    bool // bytes between the go-ahead of STARTTLS and our hello
@@ -72,8 +70,12 @@ func (s *Scanner) attempt(ctx context.Context, p plan, r *Result) attempt {
 	if conn.left < 0 {
 		seen.err = errTooMuchData
 	}
+	seen.state = client.ConnectionState()
+	// A server that asks for our certificate has proven its key before, unless the key
+	// exchange is static RSA, where its Finished is the proof.
+	staticRSA := strings.HasPrefix(tls.CipherSuiteName(seen.state.CipherSuite), "TLS_RSA_")
+	seen.proven = seen.err == nil || (seen.askedForCert && !staticRSA)
 	if seen.err == nil {
-		seen.state, seen.proven = client.ConnectionState(), true
 		// A close_notify is polite; whether it arrives changes nothing.
 		_ = client.CloseWrite()
 	}
@@ -100,12 +102,8 @@ func (s *Scanner) config(p plan, seen *attempt) *tls.Config {
 		CurvePreferences:   s.Groups,
 		NextProtos:         p.alpn,
 		Time:               s.Clock.Now,
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			seen.state = cs
-			return nil
-		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			seen.askedForCert, seen.proven = true, true
+			seen.askedForCert = true
 			return &tls.Certificate{}, nil
 		},
 	}

@@ -87,6 +87,15 @@ type hostile struct {
 	class string
 }
 
+// scanner is impatient only with servers that are expected to hang: on a busy machine a
+// short timeout would hide what the others do.
+func (h hostile) scanner(a authority) *Scanner {
+	if h.class == "timeout" {
+		return impatient(a)
+	}
+	return newScanner(a)
+}
+
 func hostileServers(a authority) []hostile {
 	tlsConfig := config(a.leaf.TLS(a.inter))
 	bigCertificate := func(c net.Conn) {
@@ -152,7 +161,7 @@ func TestHostileServersEndInAResult(t *testing.T) {
 	for _, tt := range hostileServers(a) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := scan(t, impatient(a), serve(t, tt.serve))
+			r := scan(t, tt.scanner(a), serve(t, tt.serve))
 			wantState(t, r, tt.state, tt.class)
 		})
 	}
@@ -167,7 +176,7 @@ func TestHostileServersCostBoundedMemory(t *testing.T) { //nolint:paralleltest /
 		target := serve(t, tt.serve)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		impatient(a).Scan(context.Background(), target)
+		tt.scanner(a).Scan(context.Background(), target)
 		runtime.ReadMemStats(&after)
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
 			t.Errorf("%s: %d MiB were allocated", tt.name, grown>>20)

@@ -295,10 +295,17 @@ func TestServersThatAskForAClientCertificateAreRead(t *testing.T) {
 		r := scan(t, newScanner(a), serveTLS(t, cfg))
 		wantState(t, r, StateReachable, "")
 		wantCodes(t, r, x509lint.CodeClientCert)
-		if r.Status != x509lint.StatusValid {
-			t.Errorf("%s: %q", tls.VersionName(version), r.Status)
+		if r.Status != x509lint.StatusValid || r.TLSVersion != tls.VersionName(version) || r.CipherSuite == "" || r.Group == "" {
+			t.Errorf("%s: %q, %q, %q", tls.VersionName(version), r.Status, r.CipherSuite, r.Group)
 		}
 	}
+	rsa := leafSpec()
+	rsa.Key = certtest.RSA2048
+	cfg := config(certtest.Must(a.inter.Issue(rsa)).TLS(a.inter))
+	cfg.ClientAuth, cfg.MaxVersion = tls.RequireAndVerifyClientCert, tls.VersionTLS12
+	cfg.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
+	r := scan(t, newScanner(a), serveTLS(t, cfg))
+	wantState(t, r, StateHandshakeFailed, "tls") // with static RSA the key is not proven before the refusal
 }
 
 func TestServersOfOtherProtocolsAreRead(t *testing.T) {

@@ -95,6 +95,7 @@ func TestChainVectors(t *testing.T) {
 	sha1Spec := spec("SHA-1 I", true)
 	sha1Spec.Edit = func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA }
 	sha1Inter := must(rsaRoot.Issue(sha1Spec))
+	crossRoot := must(p.oldRoot.CrossSign(p.root, now().Add(-50*day), now().Add(400*day)))
 	belowSHA1 := must(sha1Inter.Issue(spec("www.example.com", false)))
 
 	public := func(roots ...*certtest.Cert) Roots { return Roots{Public: certtest.Pool(roots...)} }
@@ -139,6 +140,10 @@ func TestChainVectors(t *testing.T) {
 		{
 			name: "a known cross-sign does not make the regular path depend on it", served: []*certtest.Cert{p.leaf, p.inter},
 			known: []*certtest.Cert{p.crossValid}, roots: public(p.root), trust: TrustedPublic, notAfter: p.leaf.X509.NotAfter,
+		},
+		{
+			name: "root early, its cross-sign in place", served: []*certtest.Cert{p.leaf, p.root, p.inter, crossRoot}, roots: public(p.root),
+			trust: TrustedPublic, findings: []string{CodeRootIncluded}, notAfter: p.leaf.X509.NotAfter,
 		},
 		{
 			name: "two paths: the longer-lived one counts", served: []*certtest.Cert{p.leaf, p.inter, p.crossValid}, roots: public(p.root, p.oldRoot),

@@ -1,7 +1,8 @@
 package x509lint
 
 import (
-	"crypto/dsa" //nolint:staticcheck // old certificates still carry DSA keys, and we describe them
+	//lint:ignore SA1019 old certificates still carry DSA keys, and we describe them
+	"crypto/dsa" //nolint:staticcheck // as above
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"

@@ -30,8 +30,8 @@ var sample = fstest.MapFS{
 		"## Grades\n\nA grade sums up a handshake. See [the start](/help/start#first).\n"),
 	"certificates/states.md": file("title: States of a certificate\nsummary: Valid, expiring, expired.\nsection: Reliability\norder: 20",
 		"A grade is not a state.\n"),
-	"start.md": file("title: Start\nsummary: First steps.\nsection: Start\nroutes: [\"/ws/{slug}\"]", "## First\n\nOpen the list.\n"),
-	"z.md":     file("title: Z\nsummary: Z.\nsection: Zoo", "Animals.\n"),
+	"start.md":  file("title: Start\nsummary: First steps.\nsection: Start\nroutes: [\"/ws/{slug}\"]", "## First\n\nOpen the list.\n"),
+	"z.md":      file("title: Z\nsummary: Z.\nsection: Zoo", "Animals.\n"),
 	"notes.txt": {Data: []byte("not an article")},
 }
 

@@ -5,10 +5,12 @@
 package outbound
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Mode is what an installation lets its workspaces reach when no rule names the target.
@@ -42,7 +44,8 @@ const (
 )
 
 // Policy says which addresses one caller may reach. The zero value denies as Hosted
-// does. Its slices are not changed after NewDialer.
+// does. Its slices are not changed after NewDialer; prefixes are in the form that
+// ParsePrefixes returns.
 type Policy struct {
 	Mode Mode
 	// AllowLoopback opens 127.0.0.0/8 and ::1 in SelfHosted mode. It has no effect in Hosted.
@@ -126,6 +129,32 @@ var (
 	sixToFour  = netip.MustParsePrefix("2002::/16")
 	compatible = netip.MustParsePrefix("::/96") // RFC 4291, 2.5.5.1; also holds :: and ::1
 )
+
+// ParsePrefixes reads addresses and CIDR ranges as people write them, separated by
+// commas or white space, into the form that Policy compares: masked, and IPv4 as IPv4.
+// A single address is a range of one. The error names the first entry that is neither.
+func ParsePrefixes(text string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		if addr, err := netip.ParseAddr(entry); err == nil {
+			addr = addr.WithZone("").Unmap()
+			out = append(out, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(entry)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a range such as 192.0.2.0/24", entry)
+		}
+		if prefix.Addr().Is4In6() {
+			if prefix.Bits() < 96 {
+				return nil, fmt.Errorf("%q mixes IPv4 and IPv6 addresses", entry)
+			}
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+		}
+		out = append(out, prefix.Masked())
+	}
+	return out, nil
+}
 
 // Judge says whether a connection to target may be opened. The order is: hard denial,
 // denied port, workspace denial, workspace allowance, default of the mode. An IPv4

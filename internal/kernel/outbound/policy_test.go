@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -172,6 +173,23 @@ func TestJudgeAppliesRulesInOrder(t *testing.T) {
 	}
 	if got := (Policy{}).Judge(netip.AddrPort{}); got.Reason != ReasonInvalid {
 		t.Errorf("Judge(zero) = %+v, want %q", got, ReasonInvalid)
+	}
+}
+
+func TestParsePrefixes(t *testing.T) {
+	t.Parallel()
+	got, err := ParsePrefixes(" 10.1.2.3/8, 192.0.2.1\n::ffff:10.0.0.0/104 ::ffff:192.0.2.9 2001:db8::5/32,fe80::1%eth0 ")
+	want := prefixes("10.0.0.0/8", "192.0.2.1/32", "10.0.0.0/8", "192.0.2.9/32", "2001:db8::/32", "fe80::1/128")
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	if got, err := ParsePrefixes(" ,\n"); got != nil || err != nil {
+		t.Errorf("of nothing: %v, %v", got, err)
+	}
+	for _, text := range []string{"10.0.0.0/33", "example.org", "10.0.0.0-10.0.0.9", "::ffff:10.0.0.0/90", "10.1"} {
+		if got, err := ParsePrefixes(text); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
 	}
 }
 

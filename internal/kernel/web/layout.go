@@ -13,8 +13,8 @@ import (
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
-// pageAssets are the addresses of the files that every page links.
-var pageAssets = sync.OnceValue(func() ui.Assets {
+// Assets returns the addresses of the files that every page links.
+var Assets = sync.OnceValue(func() ui.Assets {
 	return ui.Assets{
 		Stylesheet: assets.Asset(assets.Stylesheet), Script: assets.Asset(assets.Script), Htmx: assets.Asset(assets.Htmx),
 		Icons: assets.Asset(assets.Icons), Mark: assets.Asset(assets.Mark), Font: assets.Asset(assets.Font),
@@ -28,7 +28,7 @@ func (r *Request) shellPage(p Page, bell layout.Bell) layout.Page {
 		Title: p.Title, Theme: theme(u.Theme), Zone: u.TimeZone, ZoneHref: "/account/time-zone", ShortcutsOff: !u.Shortcuts,
 		Workspace:    layout.Workspace{Name: r.Workspace.Name, Slug: r.Workspace.Slug, Role: r.roleLabel(), Href: r.Path("")},
 		NewWorkspace: "/workspaces/new", Crumbs: p.Crumbs, HelpHref: r.helpHref(), SearchHref: r.Path("/search"),
-		LiveHref: r.Path("/live"), Bell: bell, DevLogin: r.s.o.DevLogin, Assets: pageAssets(),
+		LiveHref: r.Path("/live"), Bell: bell, DevLogin: r.s.o.DevLogin, Assets: Assets(),
 		User: layout.User{Name: u.Name, Initials: Initials(u.Name), Email: u.Email},
 	}
 	if len(v.Crumbs) == 0 {
@@ -59,7 +59,7 @@ func (r *Request) shellPage(p Page, bell layout.Bell) layout.Page {
 }
 
 func (r *Request) barePage(p Page) layout.BarePage {
-	v := layout.BarePage{Title: p.Title, Theme: theme(r.User().Theme), Narrow: p.Narrow, DevLogin: r.s.o.DevLogin, Assets: pageAssets()}
+	v := layout.BarePage{Title: p.Title, Theme: theme(r.User().Theme), Narrow: p.Narrow, DevLogin: r.s.o.DevLogin, Assets: Assets()}
 	if !r.SignedIn() && r.URL.Path != "/login" {
 		v.SignIn = &ui.Link{Text: "Sign in", Href: "/login"}
 	}

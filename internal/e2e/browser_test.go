@@ -1,0 +1,235 @@
+package e2e
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed testdata/axe.min.js
+var axeSource string
+
+// chromium finds a browser; without one the tests that need it fail rather than skip.
+func chromium() (string, error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no Chromium found; .ci/setup --tests installs one")
+}
+
+// browser is one Chromium for all tests of the process; each test gets its own profile.
+var browser = sync.OnceValues(func() (context.Context, error) {
+	path, err := chromium()
+	if err != nil {
+		return nil, err
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("no-first-run", true), chromedp.WSURLReadTimeout(60*time.Second),
+	)
+	alloc, _ := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, _ := chromedp.NewContext(alloc)
+	return ctx, chromedp.Run(ctx)
+})
+
+// look is how a page is looked at.
+type look struct {
+	name   string
+	width  int64
+	height int64
+	dark   bool
+	phone  bool
+}
+
+var looks = []look{
+	{name: "desktop", width: 1440, height: 900},
+	{name: "phone", width: 390, height: 844, phone: true},
+	{name: "dark", width: 1440, height: 900, dark: true},
+}
+
+// tab is one open page.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	base string
+
+	mu       sync.Mutex
+	problems []string // console errors and policy violations
+}
+
+// open starts a tab with the session of a person; an empty e-mail means nobody.
+func (p *program) open(t *testing.T, email string, l look) *tab {
+	t.Helper()
+	parent, err := browser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	ctx, stop := context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(stop)
+	b := &tab{t: t, ctx: ctx, base: p.base}
+	chromedp.ListenTarget(ctx, b.listen)
+	scheme := "light"
+	if l.dark {
+		scheme = "dark"
+	}
+	actions := []chromedp.Action{
+		network.Enable(), cdplog.Enable(), runtime.Enable(),
+		emulation.SetDeviceMetricsOverride(l.width, l.height, 1, l.phone),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+	}
+	if email != "" {
+		actions = append(actions, network.SetCookie("vigilo", p.session(t, email)).WithURL(p.base).WithHTTPOnly(true))
+	}
+	b.run(actions...)
+	return b
+}
+
+func (b *tab) listen(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := ev.(type) {
+	case *cdplog.EventEntryAdded:
+		// Answers such as 404 and 422 are written to the console by the browser itself.
+		if e.Entry.Level == cdplog.LevelError && !strings.Contains(e.Entry.Text, "the server responded with a status of") {
+			b.problems = append(b.problems, e.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		b.problems = append(b.problems, e.ExceptionDetails.Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.APITypeError {
+			for _, a := range e.Args {
+				b.problems = append(b.problems, string(a.Value)+a.Description)
+			}
+		}
+	}
+}
+
+func (b *tab) run(actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		b.t.Fatalf("browser: %v", err)
+	}
+}
+
+// visit opens a path and waits until it is drawn.
+func (b *tab) visit(path string) {
+	b.t.Helper()
+	b.run(chromedp.Navigate(b.base+path), chromedp.WaitReady("body"), ready())
+}
+
+// ready waits for fonts and for a frame after them.
+func ready() chromedp.Action {
+	return chromedp.Evaluate(`document.fonts.ready.then(() => new Promise(r => requestAnimationFrame(() => r(true))))`, nil,
+		func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })
+}
+
+// withoutScript turns scripts off, as a reader may.
+func (b *tab) withoutScript() { b.run(emulation.SetScriptExecutionDisabled(true)) }
+
+type violation struct {
+	ID    string `json:"id"`
+	Help  string `json:"help"`
+	Nodes []struct {
+		HTML    string `json:"html"`
+		Summary string `json:"failureSummary"`
+	} `json:"nodes"`
+}
+
+// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices.
+func (b *tab) checkAccessible(where string) {
+	b.t.Helper()
+	var raw string
+	b.run(
+		chromedp.Evaluate(axeSource+";true", nil),
+		chromedp.Evaluate(`axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}})
+			.then(r => JSON.stringify(r.violations))`, &raw,
+			func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }),
+	)
+	var found []violation
+	if err := json.Unmarshal([]byte(raw), &found); err != nil {
+		b.t.Fatalf("%s: read axe's answer: %v", where, err)
+	}
+	for _, v := range found {
+		for _, n := range v.Nodes {
+			b.t.Errorf("%s: %s (%s): %s: %s", where, v.Help, v.ID, n.HTML, n.Summary)
+		}
+	}
+}
+
+// checkFits fails when the page scrolls sideways.
+func (b *tab) checkFits(where string) {
+	b.t.Helper()
+	var over int
+	b.run(chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &over))
+	if over > 0 {
+		b.t.Errorf("%s: the page is %d px wider than the window", where, over)
+	}
+}
+
+// checkQuiet fails when the console holds errors or violations of the policy.
+func (b *tab) checkQuiet(where string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.problems {
+		b.t.Errorf("%s: console: %s", where, p)
+	}
+	b.problems = nil
+}
+
+// picture writes a screenshot for eyes when VIGILO_PICTURES names a folder.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	dir := os.Getenv("VIGILO_PICTURES")
+	if dir == "" {
+		return
+	}
+	var png []byte
+	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		var err error
+		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).WithFormat(page.CaptureScreenshotFormatPng).Do(ctx)
+		return err
+	}))
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// text returns the text of the first element that matches.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	var out string
+	b.run(chromedp.Text(selector, &out, chromedp.ByQuery))
+	return out
+}
+
+// waitFor waits until a JavaScript expression is true.
+func (b *tab) waitFor(what, expression string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
+		b.t.Fatalf("waited for %s: %v", what, err)
+	}
+}
