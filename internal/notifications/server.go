@@ -346,4 +346,3 @@ func ProblemText(problem string) string {
 		return "The server did not take the mail for now, or does not offer the encryption that is asked for."
 	}
 }
-
