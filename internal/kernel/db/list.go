@@ -22,6 +22,9 @@ type SortBy[T any] struct {
 	Expr string
 	Cast string
 	Of   func(T) string
+	// Bound repeats the place of a page as a plain bound on Expr. A list whose table is
+	// partitioned by Expr needs it: the comparison of rows alone prunes no partition.
+	Bound bool
 }
 
 // ListSpec declares a list: its columns and tables, the conditions that a caller may
@@ -57,6 +60,9 @@ func DefineList[T any](spec ListSpec[T]) List[T] {
 	for name, s := range spec.Sorts {
 		sql := base + fmt.Sprintf(" AND (%s, %s) > (@cursor_value::%s, @cursor_id::uuid)\nORDER BY %s, %s\nLIMIT @limit",
 			s.Expr, spec.IDExpr, s.Cast, s.Expr, spec.IDExpr)
+		if s.Bound {
+			sql = strings.Replace(sql, "\nORDER", fmt.Sprintf(" AND %s >= @cursor_value::%s\nORDER", s.Expr, s.Cast), 1)
+		}
 		declare(Declared{Name: spec.Name + ".sort." + name, SQL: sql, Role: AppRole, Row: row})
 	}
 	for name, cond := range spec.Filters {
@@ -181,6 +187,9 @@ func (q *ListQuery[T]) build() (string, Args) {
 			op = "<"
 		}
 		fmt.Fprintf(&b, "\n AND (%s, %s) %s (@cursor_value::%s, @cursor_id::uuid)", sort.Expr, spec.IDExpr, op, sort.Cast)
+		if sort.Bound {
+			fmt.Fprintf(&b, "\n AND %s %s= @cursor_value::%s", sort.Expr, op, sort.Cast)
+		}
 		args["cursor_value"], args["cursor_id"] = q.cursor.Value, q.cursor.ID
 	}
 	dir := ""
