@@ -136,6 +136,13 @@ func (q *ListQuery[T]) Limit(n int) *ListQuery[T] {
 	return q
 }
 
+// Chunk makes pages of 1,000 rows, for an export that reads page by page and holds no
+// transaction while it writes.
+func (q *ListQuery[T]) Chunk() *ListQuery[T] {
+	q.limit = 1000
+	return q
+}
+
 // After goes to the place that a former page's Next or Prev named. A cursor that is
 // damaged, or belongs to another order, is fault.Invalid.
 func (q *ListQuery[T]) After(text string) (*ListQuery[T], error) {
@@ -269,13 +276,16 @@ func (q *ListQuery[T]) Queue(b *Batch) *PageResult[T] {
 const CountCap = 10_000
 
 // QueueCount adds a count of the rows that match, capped at CountCap + 1, to a batch.
-func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] {
+func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] { return q.QueueCountTo(b, CountCap+1) }
+
+// QueueCountTo is QueueCount with another cap, for exports.
+func (q *ListQuery[T]) QueueCountTo(b *Batch, limit int) *Result[int64] {
 	var s strings.Builder
 	fmt.Fprintf(&s, "SELECT count(*) FROM (SELECT 1 FROM %s\nWHERE %s", q.list.spec.From, q.list.spec.Where)
 	for _, c := range q.conds {
 		s.WriteString("\n AND " + c)
 	}
-	fmt.Fprintf(&s, "\nLIMIT %d) AS capped", CountCap+1)
+	fmt.Fprintf(&s, "\nLIMIT %d) AS capped", limit)
 	sql := s.String()
 	out := &Result[int64]{}
 	b.b.Queue(sql, q.args.with(b.auto, ArgNames(sql))).Query(func(rows pgx.Rows) error {
@@ -289,7 +299,7 @@ func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] {
 // Each calls fn for every matching row in order, page by page inside one transaction,
 // for exports. It stops at the first error.
 func (q *ListQuery[T]) Each(ctx context.Context, s Session, fn func(T) error) error {
-	q.limit = 1000
+	q.Chunk()
 	for {
 		p, err := q.Page(ctx, s)
 		if err != nil {
