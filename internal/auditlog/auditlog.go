@@ -59,8 +59,8 @@ type Page struct {
 // Apply puts place, size and order on a query of the log.
 type Apply func(q *db.ListQuery[activity.Row]) (*db.ListQuery[activity.Row], error)
 
-// List reads one page. A question that narrows is recorded, unless it only turns a page;
-// more queues further reads of the caller in the same round trip.
+// List reads one page. The caller records the question with RecordSearch afterwards;
+// more queues further reads of its own in the same round trip.
 func (s *Service) List(ctx context.Context, a db.Actor, c Criteria, apply Apply, count bool, more func(b *db.Batch)) (Page, error) {
 	var p Page
 	if c.Text != "" {
