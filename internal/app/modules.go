@@ -5,18 +5,23 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
 	"github.com/vigilo/vigilo/internal/kernel/config"
+	"github.com/vigilo/vigilo/internal/kernel/mail"
 	"github.com/vigilo/vigilo/internal/kernel/module"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
 	"github.com/vigilo/vigilo/internal/members"
+	"github.com/vigilo/vigilo/internal/notifications"
 )
 
 // Services are the modules' services, for the wiring below, the demo data and tests.
 type Services struct {
-	Identity *identity.Service
-	Members  *members.Service
+	Identity      *identity.Service
+	Members       *members.Service
+	Notifications *notifications.Service
+	AuditLog      *auditlog.Service
 }
 
 // newModules builds every module. A module receives only modules that stand above it.
@@ -31,8 +36,16 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Clock: k.clock, Log: k.log, BaseURL: k.address,
 		InviteLimit: k.perMinute(k.cfg.Rate.Invitation), LinkLimit: k.perMinute(k.cfg.Rate.Invitation),
 	})
+	s.Notifications = notifications.New(notifications.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Index: k.index, Sealer: k.keys, Clock: k.clock, Log: k.log,
+		BaseURL: k.address, SMTP: k.mailSettings(), Dial: k.dialer.DialContext, InstallationDial: k.mailDialer().DialContext,
+		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
+	})
+	s.AuditLog = auditlog.New(auditlog.Deps{DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index})
 	s.wire()
-	return s, []module.Module{s.Identity.Module(), s.Members.Module()}, nil
+	return s, []module.Module{
+		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.AuditLog.Module(),
+	}, nil
 }
 
 // wire connects modules that do not know each other.
@@ -44,6 +57,18 @@ func (s *Services) wire() {
 		}
 		return s.Members.ApplySignIn(ctx, in)
 	})
+	s.Members.SetMailer(s.Notifications)
+}
+
+// mailSettings returns the mail server of the installation, nil when there is none.
+func (k *kernel) mailSettings() *mail.Settings {
+	c := k.cfg.SMTP
+	if c.Host == "" {
+		return nil
+	}
+	return &mail.Settings{
+		Host: c.Host, Port: c.Port, Username: c.Username, Password: c.Password.Reveal(), From: c.From, TLS: mail.TLS(c.TLS),
+	}
 }
 
 // background returns what runs beside jobs in a process that works.
@@ -52,6 +77,7 @@ func (s *Services) background() []func(context.Context) error { return nil }
 // wireWeb gives the server what modules supply.
 func (a *App) wireWeb() {
 	a.k.web.SetAuth(a.Services.Identity)
+	a.k.web.SetShell(a.Services.Notifications)
 }
 
 // address makes an absolute address of a path.
