@@ -8,6 +8,7 @@ import (
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
+	"github.com/vigilo/vigilo/internal/integrations"
 	"github.com/vigilo/vigilo/internal/kernel/config"
 	"github.com/vigilo/vigilo/internal/kernel/mail"
 	"github.com/vigilo/vigilo/internal/kernel/module"
@@ -21,6 +22,7 @@ type Services struct {
 	Identity      *identity.Service
 	Members       *members.Service
 	Notifications *notifications.Service
+	Integrations  *integrations.Service
 	AuditLog      *auditlog.Service
 }
 
@@ -41,10 +43,14 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		BaseURL: k.address, SMTP: k.mailSettings(), Dial: k.dialer.DialContext, InstallationDial: k.mailDialer().DialContext,
 		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
 	})
+	s.Integrations = integrations.New(integrations.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Clock: k.clock, Log: k.log, Sealer: k.keys, Network: networkPolicy(k.cfg),
+		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
+	})
 	s.AuditLog = auditlog.New(auditlog.Deps{DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index})
 	s.wire()
 	return s, []module.Module{
-		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.AuditLog.Module(),
+		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
