@@ -67,6 +67,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 	}
 	k.newWeb()
 	k.web.SetNav(nav)
+	a.Services.Members.SetNav(nav)
 	a.wireWeb()
 	for _, m := range a.Modules {
 		if m.Routes != nil {
@@ -233,3 +234,9 @@ func (a *App) startWork(ctx context.Context, g *errgroup.Group, names []string) 
 
 // Config returns the settings in use.
 func (a *App) Config() config.Config { return a.k.cfg }
+
+// HelpFor returns the slug of the article that serves a route.
+func (a *App) HelpFor(pattern string) (string, bool) {
+	art, ok := a.k.help.ForRoute(pattern)
+	return art.Slug, ok
+}
