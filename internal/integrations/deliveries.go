@@ -146,7 +146,7 @@ func (s *Service) settle(ctx context.Context, a db.Actor, args DeliverArgs, w wo
 		saveAttempt.Queue(b, db.Args{
 			"id": args.DeliveryID, "run": args.Run, "started": sent.startedAt, "status": orNil(sent.Status), "error": string(sent.ErrorClass),
 			"state": string(v.State), "next": v.NextAt, "latency": sent.Latency.Microseconds(), "outcome": string(sent.Outcome),
-			"signature": sent.signature, "answer": sent.Body,
+			"signature": sent.signature, "answer": append([]byte{}, sent.Body...), // never NULL
 		})
 		switch {
 		case v.State == Delivered && w.FailingSince != nil:
