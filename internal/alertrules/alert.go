@@ -118,13 +118,16 @@ func (f Filter) query() *db.ListQuery[Alert] {
 
 // Alert reads one alert.
 func (s *Service) Alert(ctx context.Context, a db.Actor, id uuid.UUID) (Alert, error) {
-	var out Alert
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
-		var err error
-		out, err = oneAlert(ctx, tx, id)
-		return err
-	})
-	return out, err
+	var page *db.PageResult[Alert]
+	if err := s.db.ReadBatch(ctx, a, func(b *db.Batch) {
+		page = alertList.Query().Filter("id", db.Args{"id": id}).Queue(b)
+	}); err != nil {
+		return Alert{}, err
+	}
+	if len(page.Page.Items) == 0 {
+		return Alert{}, fault.NewNotFound("alert")
+	}
+	return page.Page.Items[0], nil
 }
 
 func oneAlert(ctx context.Context, tx *db.Tx, id uuid.UUID) (Alert, error) {

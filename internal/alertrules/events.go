@@ -41,20 +41,20 @@ type RulePayload struct {
 // AlertPayload is the body of the events of an alert. State is that after the event: a
 // change, such as another certificate, is resolved as soon as it fires.
 type AlertPayload struct {
-	AlertID   uuid.UUID  `json:"alert_id"`
-	State     State      `json:"state"`
-	RuleID    uuid.UUID  `json:"rule_id"`
-	RuleName  string     `json:"rule_name"`
-	Trigger   Trigger    `json:"trigger"`
-	Severity  string     `json:"severity"`
-	HostID    uuid.UUID  `json:"host_id"`
-	Host      string     `json:"host"`
-	Message   string     `json:"message"`
-	NotAfter  *time.Time `json:"not_after,omitempty"`
-	DaysLeft  *int       `json:"days_left,omitempty"`
-	FiredAt   time.Time  `json:"fired_at"`
-	Resolved  *time.Time `json:"resolved_at,omitempty"`
-	Reason    string     `json:"resolved_reason,omitempty"`
+	AlertID  uuid.UUID  `json:"alert_id"`
+	State    State      `json:"state"`
+	RuleID   uuid.UUID  `json:"rule_id"`
+	RuleName string     `json:"rule_name"`
+	Trigger  Trigger    `json:"trigger"`
+	Severity string     `json:"severity"`
+	HostID   uuid.UUID  `json:"host_id"`
+	Host     string     `json:"host"`
+	Message  string     `json:"message"`
+	NotAfter *time.Time `json:"not_after,omitempty"`
+	DaysLeft *int       `json:"days_left,omitempty"`
+	FiredAt  time.Time  `json:"fired_at"`
+	Resolved *time.Time `json:"resolved_at,omitempty"`
+	Reason   string     `json:"resolved_reason,omitempty"`
 	// SuppressedRefires is how often it fired within the cooldown before this event.
 	SuppressedRefires int `json:"suppressed_refires,omitempty"`
 }

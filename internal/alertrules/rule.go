@@ -139,12 +139,19 @@ func (r *Rule) tidy() {
 	if r.Target != TaggedHosts {
 		r.TargetTags = nil
 	}
-	for i, tag := range r.TargetTags {
-		r.TargetTags[i] = strings.ToLower(strings.TrimSpace(tag))
-	}
+	r.TargetTags, r.Emails = lowered(r.TargetTags), lowered(r.Emails)
 	r.TargetHosts, r.MemberIDs = unique(r.TargetHosts), unique(r.MemberIDs)
 	r.GroupIDs, r.WebhookIDs = unique(r.GroupIDs), unique(r.WebhookIDs)
 	r.TargetTags, r.Emails = unique(r.TargetTags), unique(r.Emails)
+}
+
+// lowered returns trimmed copies in lower case, as tags and addresses are kept.
+func lowered(in []string) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = strings.ToLower(strings.TrimSpace(v))
+	}
+	return out
 }
 
 // unique drops repetitions and keeps the order; it never returns nil, since columns are
@@ -184,8 +191,8 @@ func (r *Rule) check() *form.Check {
 	for _, tag := range r.TargetTags {
 		c.Text("target_tags", tag, "A tag", maxTag)
 	}
-	for i, address := range r.Emails {
-		r.Emails[i] = c.Email("emails", address)
+	for _, address := range r.Emails {
+		c.Email("emails", address)
 	}
 	for _, limit := range []struct {
 		field, what string

@@ -115,8 +115,6 @@ func (s *Service) ChangeRule(ctx context.Context, a db.Actor, id uuid.UUID, c Ru
 			return err
 		}
 		r = before
-		// The edit must not reach into the slices of what it is compared with.
-		r.TargetHosts, r.TargetTags = slices.Clone(r.TargetHosts), slices.Clone(r.TargetTags)
 		c.Edit(&r)
 		r.ID, r.CreatedAt, r.Version = before.ID, before.CreatedAt, before.Version
 		r.tidy()

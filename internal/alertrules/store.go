@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/event"
 )
 
 const ruleColumns = `id, name, scope, trigger, threshold_days, severity, enabled, cooldown_minutes, target, target_hosts,
@@ -14,6 +15,12 @@ const ruleColumns = `id, name, scope, trigger, threshold_days, severity, enabled
 type firingRow struct {
 	RuleID uuid.UUID `db:"rule_id"`
 	N      int64     `db:"n"`
+}
+
+type severityRow struct {
+	Severity event.Severity `db:"severity"`
+	N        int64          `db:"n"`
+	Waiting  int64          `db:"waiting"`
 }
 
 type nameRow struct {
@@ -48,15 +55,36 @@ var (
 		notify_owner = @notify_owner, member_ids = @member_ids, group_ids = @group_ids, emails = @emails,
 		webhook_ids = @webhook_ids, version = @version, updated_at = @now
 	WHERE workspace_id = @ws AND id = @id`)
-	deleteRule = db.DefineCommand("alertrules.delete_rule", `DELETE FROM alert_rules WHERE workspace_id = @ws AND id = @id`)
+	deleteRule   = db.DefineCommand("alertrules.delete_rule", `DELETE FROM alert_rules WHERE workspace_id = @ws AND id = @id`)
 	firingByRule = db.Define[firingRow]("alertrules.firing_by_rule", `
 	SELECT rule_id, count(*) AS n FROM alerts WHERE workspace_id = @ws AND state = 'firing' GROUP BY rule_id LIMIT 1000`)
+	firingBySeverity = db.Define[severityRow]("alertrules.firing_by_severity", `
+	SELECT severity, count(*) AS n, count(*) FILTER (WHERE acknowledged_at IS NULL) AS waiting
+	FROM alerts WHERE workspace_id = @ws AND state = 'firing' GROUP BY severity LIMIT 10`)
+	ruleChoices = db.Define[nameRow]("alertrules.rule_choices", `
+	SELECT id, name FROM alert_rules WHERE workspace_id = @ws ORDER BY name, id LIMIT 1000`)
 	findRules = db.Define[nameRow]("alertrules.find_rules", `
 	SELECT id, name FROM alert_rules WHERE workspace_id = @ws AND position(lower(@text) IN lower(name)) > 0
 	ORDER BY name, id LIMIT @limit`)
 	ruleNames = db.Define[nameRow]("alertrules.rule_names", `
 	SELECT id, name FROM alert_rules WHERE workspace_id = @ws AND id = ANY (@ids)`)
 )
+
+// ruleList is the list of rules as the API pages through it.
+var ruleList = db.DefineList(db.ListSpec[Rule]{
+	Name:    "alertrules.rules",
+	Columns: ruleColumns,
+	From:    `alert_rules`,
+	Where:   `workspace_id = @ws`,
+	Filters: map[string]string{"trigger": `trigger = @trigger`, "enabled": `enabled = @enabled`},
+	Sorts: map[string]db.SortBy[Rule]{
+		"name":       {Expr: "name", Cast: "text", Of: func(r Rule) string { return r.Name }},
+		"created_at": {Expr: "created_at", Cast: "timestamptz", Of: func(r Rule) string { return stamp(r.CreatedAt) }},
+	},
+	Default: "name",
+	IDExpr:  "id",
+	ID:      func(r Rule) uuid.UUID { return r.ID },
+})
 
 func ruleArgs(r Rule) db.Args {
 	return db.Args{

@@ -41,9 +41,6 @@ var (
 	SELECT m.id AS member_id, m.user_id, u.name, u.email, true AS named
 	FROM members m JOIN users u ON u.id = m.user_id
 	WHERE m.workspace_id = @ws AND m.id = ANY (@ids) ORDER BY u.name, m.id LIMIT 1000`)
-	memberEmails = db.Define[string]("alertrules.member_emails", `
-	SELECT u.email FROM members m JOIN users u ON u.id = m.user_id
-	WHERE m.workspace_id = @ws AND m.state = 'active' ORDER BY u.email LIMIT 200`)
 	countMembers = db.Define[int64]("alertrules.count_members", `
 	SELECT count(*) FROM members WHERE workspace_id = @ws AND id = ANY (@ids)`)
 	countGroups = db.Define[int64]("alertrules.count_groups", `
