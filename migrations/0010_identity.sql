@@ -16,7 +16,8 @@ CREATE TABLE users (
     disabled_at    timestamptz,
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL,
-    last_seen_at   timestamptz
+    last_seen_at   timestamptz,
+    last_workspace uuid -- outlives sessions: where the next sign-in leads
 );
 -- Not unique: two providers, or one that checks nothing, may know the same address twice.
 CREATE INDEX users_by_email ON users (email);
@@ -45,12 +46,18 @@ CREATE TABLE sessions (
     ip             inet,
     user_agent     text NOT NULL DEFAULT '',
     last_workspace uuid,
+    -- The memberships and roles at the last request. When they change, the token is renewed
+    -- and the former one stays good for a moment, for the requests already under way.
+    roles_digest   bytea,
+    previous_hash  bytea CHECK (octet_length(previous_hash) = 32),
+    previous_until timestamptz,
     created_at     timestamptz NOT NULL,
     last_seen_at   timestamptz NOT NULL,
     expires_at     timestamptz NOT NULL,
     revoked_at     timestamptz,
     revoked_reason text
 );
+CREATE UNIQUE INDEX sessions_by_previous_hash ON sessions (previous_hash) WHERE previous_hash IS NOT NULL;
 CREATE INDEX sessions_by_user ON sessions (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX sessions_by_sid ON sessions (issuer, sid) WHERE revoked_at IS NULL;
 CREATE INDEX sessions_by_subject ON sessions (issuer, subject) WHERE revoked_at IS NULL;
@@ -88,8 +95,12 @@ CREATE TABLE api_tokens (
     CHECK ((kind = 'personal') = (user_id IS NOT NULL)),
     CHECK ((kind = 'service') = (role IS NOT NULL))
 );
+-- Not led by workspace_id: a bearer token is looked up before the workspace is known, and
+-- neither is unique across workspaces, so they tell nothing about another one.
 CREATE INDEX api_tokens_by_hash ON api_tokens (token_hash);
+CREATE INDEX api_tokens_by_owner ON api_tokens (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX api_tokens_by_user ON api_tokens (workspace_id, user_id);
+CREATE INDEX api_tokens_by_age ON api_tokens (workspace_id, created_at, id);
 SELECT tenant_table('api_tokens', 'SELECT, INSERT, UPDATE (name, revoked_at, expires_at)');
 GRANT SELECT, UPDATE (last_used_at) ON api_tokens TO vigilo_system;
 SELECT require_audit('api_tokens', 'name, revoked_at, expires_at, scopes');

@@ -15,6 +15,7 @@ CREATE TABLE members (
     PRIMARY KEY (workspace_id, id),
     UNIQUE (workspace_id, user_id)
 );
+-- Not led by workspace_id: the workspace switcher asks for every workspace of a person.
 CREATE INDEX members_by_user ON members (user_id, workspace_id);
 SELECT tenant_table('members');
 GRANT SELECT, UPDATE (last_seen_at) ON members TO vigilo_system;
@@ -48,9 +49,12 @@ CREATE TABLE invitations (
 );
 CREATE UNIQUE INDEX invitations_open_email_key ON invitations (workspace_id, email)
     WHERE accepted_at IS NULL AND revoked_at IS NULL;
+-- Not led by workspace_id: a link names no workspace, and sign-in asks for every
+-- invitation of an address.
 CREATE INDEX invitations_by_hash ON invitations (token_hash);
 CREATE INDEX invitations_by_email ON invitations (email) WHERE accepted_at IS NULL AND revoked_at IS NULL;
-SELECT tenant_table('invitations');
+CREATE INDEX invitations_by_time ON invitations (workspace_id, created_at, id);
+SELECT tenant_table('invitations', 'SELECT, INSERT, UPDATE');
 GRANT SELECT ON invitations TO vigilo_system;
 SELECT require_audit('invitations');
 
@@ -64,7 +68,9 @@ CREATE TABLE group_mappings (
     PRIMARY KEY (workspace_id, id),
     UNIQUE (workspace_id, claim_value)
 );
-SELECT tenant_table('group_mappings');
+-- Not led by workspace_id: sign-in asks in which workspaces a person's groups mean something.
+CREATE INDEX group_mappings_by_claim ON group_mappings (claim_value);
+SELECT tenant_table('group_mappings', 'SELECT, INSERT, DELETE');
 GRANT SELECT ON group_mappings TO vigilo_system;
 SELECT require_audit('group_mappings');
 
@@ -89,4 +95,5 @@ CREATE TABLE people_group_members (
     FOREIGN KEY (workspace_id, group_id) REFERENCES people_groups (workspace_id, id) ON DELETE CASCADE,
     FOREIGN KEY (workspace_id, member_id) REFERENCES members (workspace_id, id) ON DELETE CASCADE
 );
-SELECT tenant_table('people_group_members');
+CREATE INDEX people_group_members_by_member ON people_group_members (workspace_id, member_id);
+SELECT tenant_table('people_group_members', 'SELECT, INSERT, DELETE');

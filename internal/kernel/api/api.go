@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -72,6 +74,7 @@ func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
 	cfg.CreateHooks = nil // no $schema field in bodies
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
 	cfg.RejectUnknownQueryParameters = true
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", BearerFormat: "vgl_…"},
 	}
@@ -84,6 +87,30 @@ func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
 		return r.JSON(http.StatusOK, a.huma.OpenAPI())
 	})
 	return a
+}
+
+var modulePath = regexp.MustCompile(`/internal/(?:kernel/)?([a-z]+)`)
+
+// schemaName names the schema of a type after its module too, because two modules may
+// each have a type of the same name.
+func schemaName(t reflect.Type, hint string) string {
+	name := strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "Body", "")
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	// The name of a generic type holds the package of its argument, which says more.
+	m := modulePath.FindStringSubmatch(t.Name())
+	if m == nil {
+		m = modulePath.FindStringSubmatch(t.PkgPath())
+	}
+	if m == nil || t.Name() == "" {
+		return huma.DefaultSchemaNamer(t, hint)
+	}
+	module := strings.ToUpper(m[1][:1]) + m[1][1:]
+	if strings.HasPrefix(name, module) {
+		return name
+	}
+	return module + name
 }
 
 // Document returns the OpenAPI document.

@@ -64,6 +64,8 @@ type Principal struct {
 	Scopes        []string
 	Memberships   []Membership
 	LastWorkspace string
+	// NewToken replaces the session token in the browser; empty keeps it.
+	NewToken string
 }
 
 // Authenticator finds principals. ok is false when the secret is unknown, expired or

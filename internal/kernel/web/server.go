@@ -280,6 +280,9 @@ func (s *Server) identify(r *Request) error {
 		return nil
 	}
 	r.Principal = p
+	if p.NewToken != "" {
+		r.SetSession(p.NewToken)
+	}
 	a := &r.Actor
 	a.Kind, a.ID, a.UserID, a.Name, a.Email = p.Kind, p.ID, p.User.ID, p.User.Name, p.User.Email
 	if p.Kind == db.ActorService {
