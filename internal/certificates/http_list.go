@@ -315,7 +315,8 @@ func fillFilters(v *views.List, r *web.Request, f hostFilter, p hostsPage, link 
 	v.Issuer = countedField("issuer", "Issuer", f.Issuer, p.issuers.Rows)
 	v.Tag = countedField("tag", "Tag", f.Tag, p.tags.Rows)
 	v.State = ui.Field{Name: "state", Label: "Scans", Options: []ui.Option{
-		{Text: "Any"}, {Value: string(Active), Text: "Active", Selected: f.State == string(Active)},
+		{Text: "Any"},
+		{Value: string(Active), Text: "Active", Selected: f.State == string(Active)},
 		{Value: string(Paused), Text: "Paused", Selected: f.State == string(Paused)},
 	}}
 }
