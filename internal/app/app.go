@@ -226,8 +226,10 @@ func (a *App) startWork(ctx context.Context, g *errgroup.Group, names []string) 
 		}
 		return nil
 	})
-	for _, run := range a.Services.background() {
-		g.Go(func() error { return run(ctx) })
+	if queues == nil || queues[job.QueueScan] > 0 {
+		for _, run := range a.Services.background() {
+			g.Go(func() error { return run(ctx) })
+		}
 	}
 	return nil
 }

@@ -2,18 +2,28 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
+	"fmt"
 	"net/url"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/vigilo/vigilo/internal/auditlog"
+	"github.com/vigilo/vigilo/internal/certificates"
+	"github.com/vigilo/vigilo/internal/certificates/x509lint"
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
+	"github.com/vigilo/vigilo/internal/integrations"
+	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/config"
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/mail"
 	"github.com/vigilo/vigilo/internal/kernel/module"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
 	"github.com/vigilo/vigilo/internal/members"
 	"github.com/vigilo/vigilo/internal/notifications"
+	"github.com/vigilo/vigilo/templates/ui"
 )
 
 // Services are the modules' services, for the wiring below, the demo data and tests.
@@ -21,6 +31,8 @@ type Services struct {
 	Identity      *identity.Service
 	Members       *members.Service
 	Notifications *notifications.Service
+	Integrations  *integrations.Service
+	Certificates  *certificates.Service
 	AuditLog      *auditlog.Service
 }
 
@@ -41,10 +53,23 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		BaseURL: k.address, SMTP: k.mailSettings(), Dial: k.dialer.DialContext, InstallationDial: k.mailDialer().DialContext,
 		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
 	})
+	s.Integrations = integrations.New(integrations.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Clock: k.clock, Log: k.log, Sealer: k.keys, Network: networkPolicy(k.cfg),
+		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
+	})
+	roots, err := k.certificateRoots()
+	if err != nil {
+		return nil, nil, err
+	}
+	s.Certificates = certificates.New(certificates.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Dialer: k.dialer, Roots: roots,
+		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(),
+	})
 	s.AuditLog = auditlog.New(auditlog.Deps{DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index})
 	s.wire()
 	return s, []module.Module{
-		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.AuditLog.Module(),
+		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
+		s.Certificates.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -58,6 +83,65 @@ func (s *Services) wire() {
 		return s.Members.ApplySignIn(ctx, in)
 	})
 	s.Members.SetMailer(s.Notifications)
+	s.Members.AddStep(members.Step{
+		Label: "Add a host", Text: "Vigilo reads its certificate within seconds and watches it from then on. Nothing is installed.",
+		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.HasHost,
+	})
+	s.Members.AddHome(s.certificatesNow)
+}
+
+// homeLimit is how many things a section of the home page lists.
+const homeLimit = 8
+
+// certificatesNow lists certificates in their last 30 days and hosts that fail.
+func (s *Services) certificatesNow(ctx context.Context, tx *db.Tx, _ db.Actor) (members.HomeSection, error) {
+	items, err := s.Certificates.HomeItems(ctx, tx, homeLimit)
+	if err != nil {
+		return members.HomeSection{}, err
+	}
+	out := members.HomeSection{Title: "Certificates", Href: "/certificates", Empty: "No certificate ends within 30 days and every host answers."}
+	for _, i := range items {
+		out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Path, Meta: i.Meta, Tone: i.Tone, Icon: "lock"})
+	}
+	return out, nil
+}
+
+// hostOwners lists who may own a host.
+func (s *Services) hostOwners(ctx context.Context, tx *db.Tx) ([]certificates.Person, error) {
+	people, err := s.Members.People(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]certificates.Person, len(people))
+	for i, p := range people {
+		out[i] = certificates.Person{ID: p.MemberID, UserID: p.UserID, Name: p.Name, Email: p.Email}
+	}
+	return out, nil
+}
+
+// history fills the activity tab of a record from the audit log.
+func (k *kernel) history() certificates.History {
+	reader := activity.New(k.ledger)
+	return func(b *db.Batch, subjectType string, id uuid.UUID, limit int) func(*time.Location, time.Time) ([]ui.Entry, error) {
+		pending := reader.Queue(b, subjectType, id, limit)
+		return func(zone *time.Location, now time.Time) ([]ui.Entry, error) {
+			entries, err := pending.Entries()
+			if err != nil {
+				return nil, err
+			}
+			return activity.Timeline(entries, zone, now), nil
+		}
+	}
+}
+
+// certificateRoots are what certificates may chain to: the authorities of the machine, and
+// those that the installation adds.
+func (k *kernel) certificateRoots() (x509lint.Roots, error) {
+	public, err := x509.SystemCertPool()
+	if err != nil {
+		return x509lint.Roots{}, fmt.Errorf("read the machine's trusted roots: %w", err)
+	}
+	return x509lint.Roots{Public: public, Workspace: k.roots}, nil
 }
 
 // mailSettings returns the mail server of the installation, nil when there is none.
@@ -71,8 +155,10 @@ func (k *kernel) mailSettings() *mail.Settings {
 	}
 }
 
-// background returns what runs beside jobs in a process that works.
-func (s *Services) background() []func(context.Context) error { return nil }
+// background returns what runs beside jobs in a process that works the scan queue.
+func (s *Services) background() []func(context.Context) error {
+	return []func(context.Context) error{s.Certificates.Run}
+}
 
 // wireWeb gives the server what modules supply.
 func (a *App) wireWeb() {

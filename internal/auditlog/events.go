@@ -13,11 +13,15 @@ const (
 )
 
 func events() []event.Type {
-	const group = "Audit log"
+	own := func(name, label string, severity event.Severity, category event.Category) event.Type {
+		return event.Type{
+			Name: name, Label: label, Group: "Audit log", Severity: severity, Category: category, AuditOnly: true,
+		}
+	}
 	return []event.Type{
-		{Name: eventSearched, Label: "Audit log searched", Group: group, Severity: event.Info, Category: event.CategoryExport, AuditOnly: true},
-		{Name: eventExported, Label: "Audit log exported", Group: group, Severity: event.Low, Category: event.CategoryExport, AuditOnly: true},
-		{Name: eventFilterSaved, Label: "Audit filter saved", Group: group, Severity: event.Info, Category: event.CategoryActivity, AuditOnly: true},
-		{Name: eventFilterRemoved, Label: "Audit filter removed", Group: group, Severity: event.Info, Category: event.CategoryActivity, AuditOnly: true},
+		own(eventSearched, "Audit log searched", event.Info, event.CategoryExport),
+		own(eventExported, "Audit log exported", event.Low, event.CategoryExport),
+		own(eventFilterSaved, "Audit filter saved", event.Info, event.CategoryActivity),
+		own(eventFilterRemoved, "Audit filter removed", event.Info, event.CategoryActivity),
 	}
 }

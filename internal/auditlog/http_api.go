@@ -210,9 +210,9 @@ func (s *Service) apiEvents(ctx context.Context, in *eventsIn) (*eventsOut, erro
 func newEventItem(e event.Event) eventItem {
 	return eventItem{
 		ID: e.ID, Name: e.Name, OccurredAt: e.OccurredAt, Severity: string(e.Severity),
-		Actor:   eventActor{Kind: e.Actor.Kind, ID: known(uuid.NullUUID{UUID: e.Actor.ID, Valid: e.Actor.ID != uuid.Nil}), Name: e.Actor.Name, Reason: e.Actor.Reason},
-		Subject: ref{Type: e.Subject.Type, ID: e.Subject.ID, Key: e.Subject.Key, Title: e.Subject.Title}, SchemaVersion: e.SchemaV,
-		Payload: orNull(e.Payload), RequestID: known(e.RequestID),
+		Actor:         eventActor{Kind: e.Actor.Kind, ID: unlessNil(e.Actor.ID), Name: e.Actor.Name, Reason: e.Actor.Reason},
+		Subject:       ref{Type: e.Subject.Type, ID: e.Subject.ID, Key: e.Subject.Key, Title: e.Subject.Title},
+		SchemaVersion: e.SchemaV, Payload: orNull(e.Payload), RequestID: known(e.RequestID),
 	}
 }
 

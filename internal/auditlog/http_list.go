@@ -383,10 +383,14 @@ func (p listPage) empty() *ui.Empty {
 
 func (p listPage) row(e activity.Entry) views.Row {
 	now, zone := p.r.Now(), p.r.Zone()
+	sub := e.Actor.Name + ", " + activity.Ago(e.RecordedAt, now)
+	if thing := cmp.Or(e.Target.Key, e.Target.Title); thing != "" {
+		sub = thing + ": " + sub
+	}
 	href := p.r.Path(pathLog + "/" + e.ID.String())
 	row := views.Row{
 		Time: activity.Moment(e.RecordedAt, zone, now), Ago: activity.Ago(e.RecordedAt, now), Actor: e.Actor.Name,
-		What:    ui.RowLink{Text: e.Label, Sub: e.Actor.Name + ", " + activity.Ago(e.RecordedAt, now), Href: href},
+		What:    ui.RowLink{Text: e.Label, Sub: sub, Href: href},
 		Outcome: outcomeBadge(e.Outcome), Target: p.target(e, href), Changed: changedFields(e.Changes), Address: e.IP,
 	}
 	if e.Actor.Kind != db.ActorSystem {

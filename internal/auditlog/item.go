@@ -54,7 +54,9 @@ func newItem(e activity.Entry) item {
 	it := item{
 		ID: e.ID, RecordedAt: e.RecordedAt, OccurredAt: e.OccurredAt, Action: e.Action, Label: e.Label,
 		Category: categoryWord(e.Category).name, Outcome: outcomeWord(e.Outcome).name, Severity: severityWord(e.Severity),
-		Actor:      itemActor{Kind: e.Actor.Kind.String(), ID: known(uuid.NullUUID{UUID: e.Actor.ID, Valid: e.Actor.ID != uuid.Nil}), Name: e.Actor.Name, Email: e.Actor.Email},
+		Actor: itemActor{
+			Kind: e.Actor.Kind.String(), ID: unlessNil(e.Actor.ID), Name: e.Actor.Name, Email: e.Actor.Email,
+		},
 		OnBehalfOf: known(e.OnBehalfOf), AuthMethod: e.AuthMethod, MFA: e.MFA, SessionID: known(e.SessionID),
 		Target:    ref{Type: e.Target.Type, ID: e.Target.ID, Key: e.Target.Key, Title: e.Target.Title},
 		RequestID: known(e.RequestID), TraceID: e.TraceID, IP: e.IP, UserAgent: e.Actor.UserAgent, Reason: e.Reason,
@@ -84,6 +86,13 @@ func known(id uuid.NullUUID) *uuid.UUID {
 		return nil
 	}
 	return &id.UUID
+}
+
+func unlessNil(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
 }
 
 // keyForms are the spellings under which a key may be stored: keys such as CHG-00012 are

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/ledger"
 )
 
 // entries is the log. Every query of it goes through listQuery, which adds the time range.
@@ -26,7 +27,9 @@ var entries = db.DefineList(db.ListSpec[activity.Row]{
 		"target_id":     `e.target_id = @target_id`,
 		// The empty key is named so that the planner may use the partial index.
 		"target_key": `e.target_key = ANY (@target_keys) AND e.target_key <> ''`,
-		"outcome":    `e.outcome = @outcome`,
+		"success":    `e.outcome = 1`,
+		// Success is named so that the planner may use the partial index of the rest.
+		"no_success": `e.outcome = @outcome AND e.outcome <> 1`,
 		"category":   `e.category = @category`,
 		"text": `(e.recorded_at, e.event_id) IN (
 			SELECT t.at, t.id FROM unnest(@hit_times::timestamptz[], @hit_ids::uuid[]) AS t(at, id))`,
@@ -108,8 +111,12 @@ func listQuery(c Criteria) *db.ListQuery[activity.Row] {
 		q.Filter("action_prefix", db.Args{"prefix": c.Prefix, "prefix_end": afterPrefix(c.Prefix)})
 	}
 	filterTarget(q, c)
-	if c.Outcome != 0 {
-		q.Filter("outcome", db.Args{"outcome": int16(c.Outcome)})
+	switch c.Outcome {
+	case 0:
+	case ledger.Success:
+		q.Filter("success", nil)
+	default:
+		q.Filter("no_success", db.Args{"outcome": int16(c.Outcome)})
 	}
 	if c.Category != 0 {
 		q.Filter("category", db.Args{"category": int16(c.Category)})

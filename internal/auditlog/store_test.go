@@ -41,7 +41,8 @@ func (b *bench) fill(t testing.TB, ws uuid.UUID, n, days int) {
 	_, err := b.Admin(t).Exec(ctx, `
 		INSERT INTO audit.event (workspace_id, event_id, recorded_at, occurred_at, action, category, outcome, severity,
 			actor_kind, actor_id, target_type, target_id, target_key, detail, diff, leaf_salt)
-		SELECT $1, gen_random_uuid(), at, at, CASE WHEN i % 50 = 0 THEN 'host.removed' ELSE 'scan.finished' END, 1, 1, 1,
+		SELECT $1, gen_random_uuid(), at, at, CASE WHEN i % 50 = 0 THEN 'host.removed' ELSE 'scan.finished' END, 1,
+			CASE WHEN i % 200 = 0 THEN 2 ELSE 1 END, 1,
 			1, md5('actor ' || i % 200)::uuid, 'host', md5('host ' || i % 400)::uuid, 'H-' || i % 400,
 			jsonb_build_object('title', CASE WHEN i % 100 = 0 THEN 'seldom ' ELSE '' END || 'routine ' || i),
 			jsonb_build_array(jsonb_build_object('field', 'grade', 'from', 'B', 'to', 'A')), decode(md5(i::text), 'hex')
@@ -126,6 +127,7 @@ func TestPlansPruneAndUseTheIndexOfTheFilter(t *testing.T) {
 		{"action", Filter{Action: "host.removed"}, "workspace_id_action_"},
 		{"prefix of action", Filter{Action: "hostess."}, "workspace_id_action_"},
 		{"key", Filter{Target: "H-7"}, "workspace_id_target_key_"},
+		{"what was refused", Filter{Outcome: "denied"}, "workspace_id_outcome_"},
 	} {
 		crit, err := c.filter.Parse(now, time.UTC)
 		if err != nil {

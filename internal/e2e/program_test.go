@@ -32,6 +32,8 @@ type program struct {
 	*app.App
 	base string
 	db   *dbtest.DB
+	keys string // of stored secrets
+	halt func() // stops it before the test ends
 
 	mu       sync.Mutex
 	sessions map[string]string
@@ -44,6 +46,7 @@ type program struct {
 func start(t *testing.T, settings ...string) *program {
 	t.Helper()
 	d := dbtest.New(t)
+	keys := secret.NewKey()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +54,7 @@ func start(t *testing.T, settings ...string) *program {
 	lines := append([]string{
 		"VIGILO_AUTH=dev", "VIGILO_ADDR=" + l.Addr().String(), "VIGILO_DATA_DIR=" + t.TempDir(),
 		"VIGILO_DATABASE_URL=" + d.URL("vigilo_app"), "VIGILO_SYSTEM_DATABASE_URL=" + d.URL("vigilo_system"),
-		"VIGILO_ALLOW_LOOPBACK=true", "VIGILO_SECRET_KEYS=" + secret.NewKey(), "VIGILO_PLATFORM_ADMINS=root@example.test",
+		"VIGILO_ALLOW_LOOPBACK=true", "VIGILO_SECRET_KEYS=" + keys, "VIGILO_PLATFORM_ADMINS=root@example.test",
 	}, settings...)
 	cfg, problems := config.FromEnvironment(lines)
 	for _, p := range problems {
@@ -67,13 +70,14 @@ func start(t *testing.T, settings ...string) *program {
 	go func() {
 		done <- a.Run(ctx, app.RunOptions{Listener: l, Work: true, Ready: func() { close(ready) }})
 	}()
-	t.Cleanup(func() {
+	halt := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("program stopped with: %v", err)
 		}
 		a.Close()
 	})
+	t.Cleanup(halt)
 	select {
 	case <-ready:
 	case err := <-done:
@@ -83,7 +87,7 @@ func start(t *testing.T, settings ...string) *program {
 		t.Fatal("program did not start within a minute")
 	}
 	return &program{
-		App: a, base: "http://" + l.Addr().String(), db: d,
+		App: a, base: "http://" + l.Addr().String(), db: d, keys: keys, halt: halt,
 		sessions: map[string]string{}, people: map[string]identity.User{}, spaces: map[string]uuid.UUID{},
 	}
 }
@@ -179,32 +183,54 @@ type answer struct {
 // API, or empty.
 func (p *program) call(t *testing.T, who, method, path, contentType, body string) answer {
 	t.Helper()
+	session := ""
+	if who != "" && !strings.HasPrefix(who, "vgl_") {
+		session = p.session(t, who)
+	}
+	a, err := p.send(who, session, method, path, contentType, body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+// try calls the API and returns what goes wrong on the way, for processes that may die.
+func (p *program) try(token, method, path, body string) (answer, error) {
+	return p.send(token, "", method, path, "application/json", body)
+}
+
+func (p *program) send(token, session, method, path, contentType, body string) (answer, error) {
 	req, err := http.NewRequest(method, p.base+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return answer{}, err
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	switch {
-	case strings.HasPrefix(who, "vgl_"):
-		req.Header.Set("Authorization", "Bearer "+who)
-	case who != "":
-		req.AddCookie(&http.Cookie{Name: "vigilo", Value: p.session(t, who)})
+	if session != "" {
+		req.AddCookie(&http.Cookie{Name: "vigilo", Value: session})
+	} else if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	client := &http.Client{
 		Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		return answer{}, err
 	}
-	return answer{status: res.StatusCode, header: res.Header, body: string(raw)}
+	return answer{status: res.StatusCode, header: res.Header, body: string(raw)}, nil
+}
+
+// stop ends the program before the test does; its database stays.
+func (p *program) stop(t *testing.T) {
+	t.Helper()
+	p.halt()
 }
 
 func (p *program) get(t *testing.T, who, path string) answer {
@@ -225,7 +251,16 @@ func (p *program) json(t *testing.T, who, method, path, body string) answer {
 // eventually waits for a condition that other processes bring about.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	eventuallyWithin(t, 30*time.Second, what, cond)
+}
+
+// rescueTime is how long it may take until another process leads, looks for jobs of dead
+// ones and works them.
+const rescueTime = 2 * time.Minute
+
+func eventuallyWithin(t *testing.T, limit time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -205,7 +205,7 @@ func TestMailWaitsForTheEndOfQuietHours(t *testing.T) {
 	equal(t, "inbox", []string{"Thing failed: x"}, b.titles(t, b.mara))
 	equal(t, "mails during", 0, b.count(t, `SELECT count(*) FROM mails WHERE user_id = $1`, b.mara.UserID))
 	b.clock.Advance(2 * time.Hour)
-	b.work(t) // a sweep runs at the start
+	b.work(t)
 	if err := b.sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -259,10 +259,12 @@ func TestExternalRecipientsGetANoticeOnce(t *testing.T) {
 	b := newBench(t)
 	send := func() error {
 		return b.InWorkspace(t.Context(), b.mara, func(tx *db.Tx) error {
-			return b.QueueMailTo(t.Context(), tx, ExternalMail{
+			queued, err := b.QueueMailTo(t.Context(), tx, ExternalMail{
 				To: []string{"team@example.org", "pager@example.org"}, DedupeKey: "alert-1", Severity: event.Critical, Title: "pay.example expires",
 				Body: "In 2 days.", Path: "/certificates/1", Because: "The alert rule Payments names this address; an admin of acme can change it.",
 			})
+			equal(t, "queued", true, queued)
+			return err
 		})
 	}
 	for range 2 {
@@ -275,7 +277,8 @@ func TestExternalRecipientsGetANoticeOnce(t *testing.T) {
 	m := b.mailTo(t, "pager@example.org")
 	contains(t, "text", m.Text, "pay.example expires\nCritical\nIn 2 days.\nhttps://vigilo.example/ws/acme/certificates/1\n", "an admin of acme can change it")
 	err := b.InWorkspace(t.Context(), b.mara, func(tx *db.Tx) error {
-		return b.QueueMailTo(t.Context(), tx, ExternalMail{To: []string{"nobody"}, Title: "x"})
+		_, err := b.QueueMailTo(t.Context(), tx, ExternalMail{To: []string{"nobody"}, Title: "x"})
+		return err
 	})
 	if !fault.Is(err, fault.Invalid) {
 		t.Errorf("an address that is none: %v", err)
@@ -291,6 +294,10 @@ func TestWithoutAMailServerTheInboxWorks(t *testing.T) {
 	err := b.InWorkspace(t.Context(), b.mara, func(tx *db.Tx) error {
 		if err := b.QueueInvitation(t.Context(), tx, "new@example.org", "s", "t", "h"); err != nil {
 			t.Errorf("an invitation: %v", err)
+		}
+		queued, err := b.QueueMailTo(t.Context(), tx, ExternalMail{To: []string{"team@example.org"}, Title: "x"})
+		if queued || err != nil {
+			t.Errorf("a notice: %v, %v", queued, err)
 		}
 		return b.QueueMail(t.Context(), tx, "new@example.org", "s", "t", "h")
 	})
@@ -460,4 +467,31 @@ func TestOldRowsArePurged(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "notifications after half a year", 0, b.count(t, `SELECT count(*) FROM notifications`))
+}
+
+func TestOneDigestFollowsTheOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.work(t)
+	b.choose(t, b.mara, func(p *Preferences) { p.Digest = DigestHourly })
+	// Recorded beforehand: the audit log refuses times ahead of the database.
+	names := []string{"first", "second"}
+	events := []event.Event{b.happen(t, b.vera, "thing.noted", thing("first")), b.happen(t, b.vera, "thing.noted", thing("second"))}
+	b.drain(t) // while nobody listens to the event
+	b.choose(t, b.mara, nil, Choice{Event: "thing.noted", Channels: event.Channels{InApp: true, Mail: true}})
+	for i, name := range names {
+		b.handle(t, events[i])
+		b.clock.Advance(time.Hour)
+		err := b.System(t.Context(), func(tx *db.SystemTx) error { return b.jobs.InsertSystem(t.Context(), tx, sweepArgs{}) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		_, err = b.caught.Wait(ctx, func(m mailcatcher.Message) bool { return m.To[0] == b.mara.Email && m.Subject == "Thing noted: "+name })
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		b.drain(t)
+	}
 }

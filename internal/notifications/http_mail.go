@@ -133,7 +133,6 @@ func newMailPage(r *web.Request, p MailPage, f serverForm, err error) views.Mail
 		Username: field("username", "User name", f.Username, ""),
 		Password: field("password", "Password", "", "Stored sealed and never shown again."),
 		From:     field("from", "Sender", f.From, "An address the server may send from, such as Vigilo <vigilo@example.com>."),
-		TestTo:   r.Actor.Email,
 	}
 	v.Host.Required, v.Port.Required, v.TLS.Required, v.From.Required = true, true, true, true
 	v.Port.Type, v.Port.Short, v.Port.Min, v.Port.Max = "number", true, "1", "65535"
@@ -165,14 +164,22 @@ func newMailPage(r *web.Request, p MailPage, f serverForm, err error) views.Mail
 		v.TestHref = r.Path(pathMail + "/test")
 	}
 	for _, m := range p.Problems {
-		line := views.MailProblem{
-			To: m.Recipient, Subject: m.Subject, Text: ProblemText(m.Problem), Tries: fmt.Sprint(m.Attempts),
-			State: ui.Badge{Text: "Given up", Tone: ui.Crit}, Time: moment(m.UpdatedAt, r.Now(), r.Zone()),
-		}
-		if m.State == "waiting" {
-			line.State = ui.Badge{Text: "Will be tried again", Tone: ui.Warn}
-		}
-		v.Problems = append(v.Problems, line)
+		v.Problems = append(v.Problems, problemEntry(r, m))
 	}
 	return v
+}
+
+// problemEntry says which mail failed, why, and whether it is tried again.
+func problemEntry(r *web.Request, m Problem) ui.Entry {
+	tries := "after one try"
+	if m.Attempts > 1 {
+		tries = fmt.Sprintf("after %d tries", m.Attempts)
+	}
+	e := ui.Entry{Icon: "circle-x", Tone: ui.Crit, Actor: m.Recipient, Time: moment(m.UpdatedAt, r.Now(), r.Zone())}
+	state := "Given up " + tries + ". "
+	if m.State == "waiting" {
+		e.Icon, e.Tone, state = "clock", ui.Warn, "Not sent "+tries+", will be tried again. "
+	}
+	e.Text = "“" + m.Subject + "”. " + state + ProblemText(m.Problem)
+	return e
 }

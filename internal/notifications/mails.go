@@ -63,30 +63,25 @@ func (s *Service) QueueInvitation(ctx context.Context, tx *db.Tx, to, subject, t
 }
 
 // QueueMailTo queues a notice to addresses outside the inbox, in the caller's
-// transaction. Without a mail server it returns ErrNoServer.
-func (s *Service) QueueMailTo(ctx context.Context, tx *db.Tx, m ExternalMail) error {
-	ok, err := s.hasServer(ctx, tx)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return ErrNoServer
+// transaction. It returns false, and queues nothing, when there is no mail server.
+func (s *Service) QueueMailTo(ctx context.Context, tx *db.Tx, m ExternalMail) (queued bool, err error) {
+	if ok, err := s.hasServer(ctx, tx); err != nil || !ok {
+		return false, err
 	}
 	at, err := loadPlace.One(ctx, tx, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	b, err := s.externalBody(ctx, at, m)
 	if err != nil {
-		return err
+		return false, err
 	}
-	subject := clip(oneLine(m.Title), maxTitle)
 	for _, to := range m.To {
-		if err := s.queueDirect(ctx, tx, to, m.DedupeKey, subject, b); err != nil {
-			return err
+		if err := s.queueDirect(ctx, tx, to, m.DedupeKey, m.Title, b); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 func (s *Service) queueDirect(ctx context.Context, tx *db.Tx, to, key, subject string, b body) error {

@@ -351,3 +351,32 @@ func TestWhoLeavesTheWorkspaceLeavesNothingBehind(t *testing.T) {
 	equal(t, "rows left", 0, b.count(t, `SELECT (SELECT count(*) FROM notifications WHERE user_id = $1) + (SELECT count(*) FROM mails WHERE user_id = $1)
 		+ (SELECT count(*) FROM notification_settings WHERE user_id = $1) + (SELECT count(*) FROM notification_choices WHERE user_id = $1)`, b.mara.UserID))
 }
+
+func TestOfTwoSavesAtOnceOneIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.choose(t, b.mara, func(p *Preferences) { p.Floor = event.Low })
+	p, err := b.Profile(t.Context(), b.mara)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The other window commits between our reading of the row and our writing of it.
+	other := p.Preferences
+	other.Digest = DigestDaily
+	err = b.InWorkspace(t.Context(), b.mara, func(tx *db.Tx) error {
+		before, err := currentPreferences(t.Context(), tx, b.mara.UserID)
+		if err != nil {
+			return err
+		}
+		if err := b.SavePreferences(t.Context(), b.mara, other, nil); err != nil {
+			t.Fatal(err)
+		}
+		after := before
+		after.Digest = DigestHourly
+		return b.savePreferences(t.Context(), tx, b.mara.UserID, before, after, nil)
+	})
+	if !fault.Is(err, fault.Conflict) {
+		t.Errorf("second save: %v, want Conflict", err)
+	}
+	equal(t, "digest", "daily", b.value(t, `SELECT digest FROM notification_settings`))
+}

@@ -109,7 +109,7 @@ func (s *Service) SavePreferences(ctx context.Context, a db.Actor, p Preferences
 		}
 	}
 	return s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
-		before, err := lockPreferences(ctx, tx, user)
+		before, err := currentPreferences(ctx, tx, user)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (s *Service) SavePreferences(ctx context.Context, a db.Actor, p Preferences
 
 var errPreferencesMoved = fault.NewConflict("version_conflict", "Your preferences were changed in another window. Look at them again, then save.")
 
-func lockPreferences(ctx context.Context, tx *db.Tx, user uuid.UUID) (Preferences, error) {
+func currentPreferences(ctx context.Context, tx *db.Tx, user uuid.UUID) (Preferences, error) {
 	row, ok, err := loadSettings.Maybe(ctx, tx, db.Args{"user": user})
 	if err != nil {
 		return Preferences{}, err

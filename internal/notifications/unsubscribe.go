@@ -76,7 +76,7 @@ func (s *Service) Unsubscribe(ctx context.Context, token string) error {
 			return err
 		}
 		if t.event == everyEvent {
-			before, err := lockPreferences(ctx, tx, t.user)
+			before, err := currentPreferences(ctx, tx, t.user)
 			if err != nil || !before.MailEnabled {
 				return err
 			}

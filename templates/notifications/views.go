@@ -85,20 +85,10 @@ type MailPage struct {
 	From     ui.Field
 	// TestHref is empty when there is no server to test.
 	TestHref string
-	TestTo   string
 	// RemoveHref is empty when the workspace has no server of its own.
 	RemoveHref string
-	Problems   []MailProblem
-}
-
-// MailProblem is a mail that was not delivered, or not yet.
-type MailProblem struct {
-	To      string
-	Subject string
-	Text    string
-	State   ui.Badge
-	Tries   string
-	Time    ui.Time
+	// Problems are mails that were not delivered, or not yet.
+	Problems []ui.Entry
 }
 
 // UnsubscribePage asks before, or says after, mail was turned off.

@@ -183,6 +183,13 @@ func (d *DB) ReadBatch(ctx context.Context, a Actor, fill func(b *Batch)) error 
 	return Classify(d.app.SendBatch(ctx, b.b).Close())
 }
 
+// WriteBatch is ReadBatch for statements that also write: they cost one round trip instead
+// of four, and all of them happen or none. It suits only writes that need no answer of each
+// other; what must be audited goes through InWorkspace and the ledger.
+func (d *DB) WriteBatch(ctx context.Context, a Actor, fill func(b *Batch)) error {
+	return d.ReadBatch(ctx, a, fill)
+}
+
 // Listen opens a connection of its own and calls fn for each notification on the
 // channel until the context ends or the connection fails.
 func (d *DB) Listen(ctx context.Context, channel string, ready func(), fn func(payload string)) error {

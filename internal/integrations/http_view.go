@@ -1,0 +1,216 @@
+package integrations
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vigilo/vigilo/internal/integrations/deliver"
+	"github.com/vigilo/vigilo/internal/kernel/event"
+	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/outbound"
+	"github.com/vigilo/vigilo/internal/kernel/web"
+	"github.com/vigilo/vigilo/templates/ui"
+)
+
+// moment shows a time as people say it, with the full one on hover.
+func moment(r *web.Request, t time.Time) ui.Time {
+	local := t.In(r.Zone())
+	return ui.Time{
+		ISO: t.UTC().Format(time.RFC3339), Text: relative(r.Now(), t) + ", " + local.Format("2 Jan 15:04"),
+		Title: local.Format("2 January 2006, 15:04:05 MST"),
+	}
+}
+
+// relative says how far t is from now in the largest unit that fits.
+func relative(now, t time.Time) string {
+	d := t.Sub(now)
+	past := d < 0
+	if past {
+		d = -d
+	}
+	var text string
+	switch {
+	case d < time.Minute:
+		text = plural(int(d/time.Second), "second")
+	case d < time.Hour:
+		text = plural(int(d/time.Minute), "minute")
+	case d < 24*time.Hour:
+		text = plural(int(d/time.Hour), "hour")
+	default:
+		text = plural(int(d/(24*time.Hour)), "day")
+	}
+	if past {
+		return text + " ago"
+	}
+	return "in " + text
+}
+
+func plural(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+func countLabel(n int64, unit, units string) string {
+	switch {
+	case n > 10_000:
+		return "more than 10,000 " + units
+	case n == 1:
+		return "1 " + unit
+	default:
+		return fmt.Sprintf("%d %s", n, units)
+	}
+}
+
+func healthBadge(h Health) ui.Badge {
+	switch h {
+	case Failing:
+		return ui.Badge{Text: h.Label(), Tone: ui.Warn, Icon: "triangle-alert"}
+	case Disabled:
+		return ui.Badge{Text: h.Label(), Tone: ui.Mute, Icon: "circle-pause"}
+	default:
+		return ui.Badge{Text: h.Label(), Tone: ui.Fine, Icon: "check"}
+	}
+}
+
+// stateBadge tells a delivery that waits for its first attempt from one that failed before.
+func stateBadge(s State, attempts int) ui.Badge {
+	switch {
+	case s == Delivered:
+		return ui.Badge{Text: "Delivered", Tone: ui.Fine, Icon: "check"}
+	case s == Failed:
+		return ui.Badge{Text: "Failed", Tone: ui.Crit, Icon: "circle-x"}
+	case attempts > 0:
+		return ui.Badge{Text: "Retrying", Tone: ui.Warn, Icon: "rotate-ccw"}
+	default:
+		return ui.Badge{Text: "Waiting", Tone: ui.Info, Icon: "clock"}
+	}
+}
+
+func severityBadge(s event.Severity) ui.Badge {
+	b := ui.Badge{Text: strings.ToUpper(string(s[:1])) + string(s[1:])}
+	switch s {
+	case event.Critical, event.High:
+		b.Tone = ui.Crit
+	case event.Medium:
+		b.Tone = ui.Warn
+	case event.Low:
+		b.Tone = ui.Info
+	default:
+		b.Tone = ui.Mute
+	}
+	return b
+}
+
+// answer says in words what came back.
+func answer(status *int, class string) string {
+	switch deliver.ErrorClass(class) {
+	case deliver.ErrorRedirect:
+		return fmt.Sprintf("%s: a redirect, which is not followed", statusText(status))
+	case deliver.ErrorRequest:
+		return "The address cannot be used."
+	case deliver.ErrorCancelled:
+		return "The attempt was interrupted."
+	case ErrorEndpointDisabled:
+		return "The webhook was disabled before it was sent."
+	}
+	if status != nil {
+		return statusText(status)
+	}
+	if sentence := outbound.Class(class).Sentence(); sentence != "" {
+		return sentence
+	}
+	return "No attempt yet"
+}
+
+func milliseconds(d time.Duration) string {
+	if d < time.Millisecond {
+		return "under 1 ms"
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}
+
+// address is a path with one part of its query replaced, and always from the first page
+// unless that part is the cursor.
+func address(path string, q url.Values, name, value string) string {
+	out := url.Values{}
+	for k, vs := range q {
+		if k != "cursor" && k != name && k != "format" {
+			out[k] = vs
+		}
+	}
+	if value != "" {
+		out.Set(name, value)
+	}
+	if len(out) == 0 {
+		return path
+	}
+	return path + "?" + out.Encode()
+}
+
+// errorList lists problems above a form, each with a link to its field.
+func errorList(err error, labels map[string]string) []ui.FormError {
+	e := fault.Find(err)
+	if e == nil {
+		return nil
+	}
+	if len(e.Details) == 0 || e.Kind != fault.Invalid {
+		return []ui.FormError{{Text: e.Message}}
+	}
+	out := make([]ui.FormError, 0, len(e.Details))
+	for _, d := range e.Details {
+		fe := ui.FormError{Text: d.Message}
+		if label, ok := labels[d.Field]; ok {
+			fe.Field, fe.Label = d.Field, label
+		}
+		out = append(out, fe)
+	}
+	return out
+}
+
+// with puts the message of a field beside it.
+func with(f ui.Field, err error) ui.Field {
+	f.Error = form.Messages(err)[f.Name]
+	return f
+}
+
+// defuse keeps a spreadsheet from taking a cell for a formula.
+func defuse(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+func tabs(r *web.Request, current string) ui.Tabs {
+	items := []ui.Tab{
+		{Text: "Webhooks", Href: r.Path("/integrations")},
+		{Text: "Event types", Href: r.Path("/integrations/events")},
+		{Text: "Network", Href: r.Path("/integrations/networks")},
+	}
+	for i := range items {
+		items[i].Current = items[i].Text == current
+	}
+	return ui.Tabs{Label: "Integrations", Items: items}
+}
+
+// crumbs lead to a page below the list.
+func crumbs(r *web.Request, steps ...web.Crumb) []web.Crumb {
+	return append([]web.Crumb{{Text: "Admin"}, {Text: "Integrations", Href: r.Path("/integrations")}}, steps...)
+}
+
+func endpointPath(r *web.Request, e Endpoint) string {
+	return r.Path(pathWebhooks + "/" + e.ID.String())
+}
+
+// endpointCrumbs lead to a page of an endpoint.
+func endpointCrumbs(r *web.Request, e Endpoint, step string) []web.Crumb {
+	if step == "" {
+		return crumbs(r, web.Crumb{Text: e.Name()})
+	}
+	return crumbs(r, web.Crumb{Text: e.Name(), Href: endpointPath(r, e)}, web.Crumb{Text: step})
+}
