@@ -719,15 +719,13 @@ func TestDemoFileSaysWhereAndAsWhom(t *testing.T) {
 	v.mux.HandleFunc("GET /me", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"role": "member"})
 	})
-	raw, err := json.Marshal(cli.Demo{URL: v.URL, Workspace: "acme", People: []cli.DemoPerson{
-		{Email: "olga@demo.example", Tokens: []cli.DemoToken{{Workspace: "globex", Token: "vgl_other"}}},
-		{Email: "mara@demo.example", Tokens: []cli.DemoToken{{Workspace: "globex", Token: "vgl_other"}, {Workspace: "acme", Role: "member", Token: token}}},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	const file = `{"base_url": %q, "workspaces": [{"slug": "acme", "name": "Acme"}, {"slug": "globex"}], "people": [
+		{"name": "Olga", "email": "olga@demo.example", "memberships": [{"workspace": "globex", "role": "owner", "token": "vgl_other"}]},
+		{"name": "Mara", "email": "mara@demo.example", "memberships": [
+			{"workspace": "globex", "role": "viewer", "token": "vgl_other"}, {"workspace": "acme", "role": "member", "token": %q}]}
+	], "tls_servers": []}`
 	path := filepath.Join(t.TempDir(), "demo.json")
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, file, v.URL, token), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -18,28 +17,20 @@ const (
 	EnvWorkspace = "VIGILO_API_WORKSPACE"
 )
 
-// Demo is the file demo.json that `vigilo dev` writes for scripts. Further keys are for
-// others and are not read here.
-type Demo struct {
-	// URL is where the demo is served, such as http://127.0.0.1:8080.
-	URL string `json:"url"`
-	// Workspace is the slug of the workspace that is used when none is named.
-	Workspace string       `json:"workspace"`
-	People    []DemoPerson `json:"people"`
-}
-
-// DemoPerson is somebody of the demo with their tokens, at most one for each workspace.
-type DemoPerson struct {
-	Name   string      `json:"name"`
-	Email  string      `json:"email"`
-	Tokens []DemoToken `json:"tokens"`
-}
-
-// DemoToken opens the API of a workspace as the person, with the role they have there.
-type DemoToken struct {
-	Workspace string `json:"workspace"`
-	Role      string `json:"role"`
-	Token     string `json:"token"`
+// demo is what the client reads of demo.json, which `vigilo dev` writes (internal/dev,
+// Demo).
+type demo struct {
+	BaseURL    string `json:"base_url"`
+	Workspaces []struct {
+		Slug string `json:"slug"`
+	} `json:"workspaces"`
+	People []struct {
+		Email       string `json:"email"`
+		Memberships []struct {
+			Workspace string `json:"workspace"`
+			Token     string `json:"token"`
+		} `json:"memberships"`
+	} `json:"people"`
 }
 
 // settings say which Vigilo to call, and as whom.
@@ -127,40 +118,42 @@ func (s *settings) readDemo() error {
 	if err != nil {
 		return fmt.Errorf("read --demo: %w", err)
 	}
-	var d Demo
+	var d demo
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return fmt.Errorf("read --demo: %s is not the demo.json of vigilo dev: %w", s.demo, err)
 	}
 	if s.url == "" {
-		s.url = d.URL
+		s.url = d.BaseURL
 	}
-	if s.workspace == "" {
-		s.workspace = d.Workspace
+	if s.workspace == "" && len(d.Workspaces) > 0 {
+		s.workspace = d.Workspaces[0].Slug
 	}
-	if s.token != "" {
-		return nil
+	if s.token == "" {
+		s.token, err = d.token(s.as, s.workspace)
 	}
+	return err
+}
+
+// token returns the token of a person in a workspace, of the first one there when no
+// address is given.
+func (d demo) token(email, workspace string) (string, error) {
 	known := false
 	for _, p := range d.People {
-		if s.as != "" && !strings.EqualFold(p.Email, s.as) {
+		if email != "" && !strings.EqualFold(p.Email, email) {
 			continue
 		}
 		known = true
-		for _, t := range p.Tokens {
-			if s.workspace == "" {
-				s.workspace = t.Workspace
-			}
-			if t.Workspace == s.workspace {
-				s.token = t.Token
-				return nil
+		for _, m := range p.Memberships {
+			if m.Workspace == workspace && m.Token != "" {
+				return m.Token, nil
 			}
 		}
 	}
 	switch {
-	case s.as != "" && !known:
-		return usagef("the demo has nobody with the address %s", s.as)
-	case s.as != "":
-		return usagef("%s has no token for the workspace %s in the demo", s.as, s.workspace)
+	case email == "":
+		return "", usagef("the demo has no token for the workspace %s", workspace)
+	case known:
+		return "", usagef("%s has no token for the workspace %s in the demo", email, workspace)
 	}
-	return errors.New("the demo has no token for the workspace " + s.workspace)
+	return "", usagef("the demo has nobody with the address %s", email)
 }
