@@ -42,7 +42,7 @@ func pagePaths(p *program) []string {
 
 // notAPage names the GET routes that answer with something else than a page.
 func notAPage(r web.Route) bool {
-	for _, suffix := range []string{"/live", "/bell", "/login/oidc", "/login/callback", ".csv", "/export", "/preview", "/news"} {
+	for _, suffix := range []string{"/live", "/bell", "/login/oidc", "/login/callback", ".csv", "/export", "/preview", "/news", "/pem"} {
 		if strings.HasSuffix(r.Pattern, suffix) {
 			return true
 		}

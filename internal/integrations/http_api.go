@@ -95,12 +95,14 @@ type created[T any] struct {
 	Body     T
 }
 
-type byID struct {
+// ByID names a record in the path. It is exported because huma fills no embedded struct
+// that is not.
+type ByID struct {
 	ID string `path:"id"`
 }
 
 // parse reads an id; anything else answers like a missing record.
-func (b byID) parse(what string) (uuid.UUID, error) {
+func (b ByID) parse(what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(b.ID)
 	if err != nil || len(b.ID) != 36 {
 		return uuid.Nil, fault.NewNotFound(what)
@@ -139,7 +141,7 @@ func (s *Service) listOperations(m *api.Module) {
 			return &out[api.List[webhookBody]]{Body: api.NewList(page.Page, func(r EndpointRow) webhookBody { return newWebhookBody(r.Endpoint) })}, nil
 		})
 	api.Register(m, api.Op{Method: http.MethodGet, Path: "/webhooks/{id}", Permission: ManageWebhooks, ID: "read-webhook", Summary: "Read a webhook", Tag: tag},
-		func(ctx context.Context, in *byID) (*out[webhookBody], error) {
+		func(ctx context.Context, in *ByID) (*out[webhookBody], error) {
 			id, err := in.parse("webhook")
 			if err != nil {
 				return nil, err
@@ -171,7 +173,7 @@ func (s *Service) changeOperations(m *api.Module) {
 			}, nil
 		})
 	type patchIn struct {
-		byID
+		ByID
 		IfMatch string `header:"If-Match"`
 		Body    struct {
 			URL         *string   `json:"url,omitempty"`
@@ -194,7 +196,7 @@ func (s *Service) changeOperations(m *api.Module) {
 			return &out[webhookBody]{Body: newWebhookBody(e)}, err
 		})
 	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/webhooks/{id}", Permission: ManageWebhooks, ID: "delete-webhook", Summary: "Delete a webhook and its deliveries", Tag: tag, Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			id, err := in.parse("webhook")
 			if err != nil {
 				return nil, err
@@ -205,7 +207,7 @@ func (s *Service) changeOperations(m *api.Module) {
 
 func (s *Service) secretOperations(m *api.Module) {
 	api.Register(m, api.Op{Method: http.MethodPost, Path: "/webhooks/{id}/rotate-secret", Permission: ManageWebhooks, ID: "rotate-webhook-secret", Summary: "Give a webhook a new secret", Tag: tag},
-		func(ctx context.Context, in *byID) (*out[rotatedBody], error) {
+		func(ctx context.Context, in *ByID) (*out[rotatedBody], error) {
 			id, err := in.parse("webhook")
 			if err != nil {
 				return nil, err
@@ -214,7 +216,7 @@ func (s *Service) secretOperations(m *api.Module) {
 			return &out[rotatedBody]{Body: rotatedBody{Secret: secret, PreviousSecretUntil: until.UTC()}}, err
 		})
 	api.Register(m, api.Op{Method: http.MethodPost, Path: "/webhooks/{id}/test", Permission: ManageWebhooks, ID: "test-webhook", Summary: "Send a test event and wait for the answer", Tag: tag},
-		func(ctx context.Context, in *byID) (*out[testBody], error) {
+		func(ctx context.Context, in *ByID) (*out[testBody], error) {
 			id, err := in.parse("webhook")
 			if err != nil {
 				return nil, err
@@ -235,7 +237,7 @@ func (s *Service) secretOperations(m *api.Module) {
 
 func (s *Service) deliveryOperations(m *api.Module) {
 	type listIn struct {
-		byID
+		ByID
 		api.ListIn
 		State string `query:"state" enum:"pending,delivered,failed"`
 	}
@@ -265,7 +267,7 @@ func (s *Service) deliveryOperations(m *api.Module) {
 			return &out[api.List[deliveryBody]]{Body: api.NewList(page.Page, newDeliveryBody)}, nil
 		})
 	api.Register(m, api.Op{Method: http.MethodPost, Path: "/deliveries/{id}/replay", Permission: ManageWebhooks, ID: "replay-delivery", Summary: "Send a delivery again", Tag: tag, Status: http.StatusAccepted},
-		func(ctx context.Context, in *byID) (*out[deliveryBody], error) {
+		func(ctx context.Context, in *ByID) (*out[deliveryBody], error) {
 			id, err := in.parse("delivery")
 			if err != nil {
 				return nil, err

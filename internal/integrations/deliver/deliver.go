@@ -72,8 +72,8 @@ type Attempt struct {
 
 // Send makes one attempt. The client decides where connections may go; its redirect
 // policy and timeout are replaced. Latency and Retry-After dates are read from c.
-func Send(ctx context.Context, client *http.Client, c clock.Clock, req *http.Request) Attempt {
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+func Send(caller context.Context, client *http.Client, c clock.Clock, req *http.Request) Attempt {
+	ctx, cancel := context.WithTimeout(caller, Timeout)
 	defer cancel()
 	once := *client
 	once.Timeout = 0
@@ -86,7 +86,12 @@ func Send(ctx context.Context, client *http.Client, c clock.Clock, req *http.Req
 	started := c.Now()
 	res, err := once.Do(req.WithContext(ctx))
 	if err != nil {
-		return unanswered(err, c.Now().Sub(started))
+		a := unanswered(err, c.Now().Sub(started))
+		// The error is then the cause of the cancellation, which can be any.
+		if errors.Is(caller.Err(), context.Canceled) {
+			a.ErrorClass = ErrorCancelled
+		}
+		return a
 	}
 	defer res.Body.Close()
 	// A status is a verdict even if the rest of the answer never comes.

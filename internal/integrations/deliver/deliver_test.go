@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -162,15 +163,17 @@ func TestSilentEndpointTimesOut(t *testing.T) {
 
 func TestShutdownIsNotTheEndpointsFault(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	stop := make(chan struct{})
-	server := serve(t, func(http.ResponseWriter, *http.Request) {
-		cancel()
-		<-stop
-	})
-	t.Cleanup(func() { close(stop) })
-	if got := send(t, ctx, server.Client(), server.URL); got.Outcome != deliver.Retry || got.ErrorClass != deliver.ErrorCancelled {
-		t.Errorf("attempt = %+v", got)
+	for _, cause := range []error{nil, errors.New("stopping")} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stop := make(chan struct{})
+		server := serve(t, func(http.ResponseWriter, *http.Request) {
+			cancel(cause)
+			<-stop
+		})
+		t.Cleanup(func() { close(stop) })
+		if got := send(t, ctx, server.Client(), server.URL); got.Outcome != deliver.Retry || got.ErrorClass != deliver.ErrorCancelled {
+			t.Errorf("stopped for %v: attempt = %+v", cause, got)
+		}
 	}
 }
 
