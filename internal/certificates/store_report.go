@@ -95,7 +95,7 @@ var (
 
 	issuerCounts = db.Define[nameCount]("certificates.issuer_counts", `
 	SELECT issuer AS name, count(*) AS count
-	FROM (SELECT issuer FROM monitored_hosts WHERE workspace_id = @ws AND issuer <> '' LIMIT 10000) AS some
+	FROM (SELECT issuer FROM monitored_hosts WHERE workspace_id = @ws AND issuer <> '' LIMIT 10000) AS sample
 	GROUP BY issuer ORDER BY count(*) DESC, issuer LIMIT 50`)
 
 	expiringIn = db.Define[HostItem]("certificates.expiring_in", `
