@@ -240,7 +240,7 @@ func TestFlagsBecomeParametersAndFields(t *testing.T) {
 		{"list", []string{"hosts", "list", "--status=expired", "--tag", "web", "--expires-before", "2027-01-01T00:00:00Z", "--sort", "-not_after"}, seen{
 			method: "GET", path: "/hosts", query: "expires_before=2027-01-01T00%3A00%3A00Z&limit=50&sort=-not_after&status=expired&tag=web",
 		}},
-		{"certificates", []string{"certificates", "list", "--q", "a&b"}, seen{method: "GET", path: "/certificates", query: "limit=50&q=a%26b"}},
+		{"certificates", []string{"certificates", "list", "--issuer", "a&b"}, seen{method: "GET", path: "/certificates", query: "issuer=a%26b&limit=50"}},
 		{"alerts", []string{"alerts", "list", "--state", "firing"}, seen{method: "GET", path: "/alerts", query: "limit=50&state=firing"}},
 		{"ack", []string{"alerts", "ack", "a/b"}, seen{method: "POST", path: "/alerts/a/b/acknowledge"}},
 		{"alert rules", []string{"alert-rules", "list"}, seen{method: "GET", path: "/alert-rules", query: "limit=50"}},
