@@ -404,7 +404,15 @@ func normalize(host string) (ascii, display string, err error) {
 	if len(ascii) > maxHostname {
 		return "", "", invalidHostname(fmt.Sprintf("A host name has at most %d characters.", maxHostname))
 	}
+	for _, label := range strings.Split(ascii, ".") {
+		if strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return "", "", invalidHostname("No part of a host name begins or ends with a hyphen.")
+		}
+	}
 	if strings.Contains(ascii, "xn--") {
+		if _, err := idna.Punycode.ToUnicode(ascii); err != nil {
+			return "", "", invalidHostname("A part that begins with xn-- is not properly encoded.")
+		}
 		if u, err := idna.Display.ToUnicode(ascii); err == nil {
 			if back, err := x509lint.NormalizeHost(u); err == nil && back == ascii && utf8.RuneCountInString(u) <= maxHostname {
 				return ascii, u, nil

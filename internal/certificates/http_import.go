@@ -160,8 +160,11 @@ func newPreview(r *web.Request, f importForm, p Preview) views.ImportPreview {
 
 func (f importForm) hidden(step string) []ui.Hidden {
 	return []ui.Hidden{
-		{Name: "text", Value: f.Text}, {Name: "scan_interval", Value: f.Interval}, {Name: "tags", Value: f.Tags},
-		{Name: "owner", Value: f.Owner}, {Name: "step", Value: step},
+		{Name: "text", Value: f.Text},
+		{Name: "scan_interval", Value: f.Interval},
+		{Name: "tags", Value: f.Tags},
+		{Name: "owner", Value: f.Owner},
+		{Name: "step", Value: step},
 	}
 }
 

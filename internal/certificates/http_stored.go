@@ -107,7 +107,8 @@ func newStored(r *web.Request, params url.Values, sort string, p db.Page[Cert], 
 			Search: ui.Search{Name: "q", Value: params.Get("q"), Label: "Filter certificates", Placeholder: "Name, serial number or fingerprint"},
 		},
 		Source: ui.Field{Name: "source", Label: "Source", Options: []ui.Option{
-			{Text: "Any"}, {Value: "scan", Text: "Seen by a scan", Selected: params.Get("source") == "scan"},
+			{Text: "Any"},
+			{Value: "scan", Text: "Seen by a scan", Selected: params.Get("source") == "scan"},
 			{Value: "manual", Text: "Uploaded", Selected: params.Get("source") == "manual"},
 		}},
 		Kind: ui.Field{Name: "kind", Label: "Kind", Options: []ui.Option{
@@ -174,9 +175,13 @@ func (s *Service) showCert(r *web.Request) error {
 	v := views.StoredCert{
 		Head: ui.PageHead{Title: c.Label, Lede: certLede(c, now)}, PEMHref: r.Path(certPath(id)) + "/pem",
 		Identity: []ui.Fact{
-			{Label: "Subject", Text: clip(c.Subject, 300)}, {Label: "Issuer", Text: clip(c.Issuer, 300)}, {Label: "Key", Text: c.Key},
-			{Label: "Signature", Text: c.Signature}, {Label: "Serial", Text: spacedHex(c.Serial), Copy: "Copy serial number"},
-			{Label: "SHA-256", Text: spacedHex(c.Hex()), Copy: "Copy fingerprint"}, {Label: "Source", Text: sourceLabel(c.Source)},
+			{Label: "Subject", Text: clip(c.Subject, 300)},
+			{Label: "Issuer", Text: clip(c.Issuer, 300)},
+			{Label: "Key", Text: c.Key},
+			{Label: "Signature", Text: c.Signature},
+			{Label: "Serial", Text: spacedHex(c.Serial), Copy: "Copy serial number"},
+			{Label: "SHA-256", Text: spacedHex(c.Hex()), Copy: "Copy fingerprint"},
+			{Label: "Source", Text: sourceLabel(c.Source)},
 		},
 	}
 	if c.NotBefore != nil {

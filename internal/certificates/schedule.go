@@ -21,7 +21,11 @@ func Phase(id string, interval time.Duration) time.Duration {
 // missed are not made up.
 func NextSlot(now time.Time, interval, phase time.Duration) time.Time {
 	i, p := int64(interval/time.Second), int64(phase/time.Second)
-	k := (now.Unix()-p)/i + 1
+	since := now.Unix() - p
+	k := since/i + 1
+	if since%i < 0 {
+		k-- // division of Go rounds towards zero
+	}
 	return time.Unix(k*i+p, 0).UTC()
 }
 
