@@ -300,7 +300,7 @@ func cssClasses(t *testing.T) map[string]bool {
 }
 
 // mailClasses are classes of mail, which brings a style sheet of its own.
-var mailClasses = []string{"body", "foot", "go", "head", "item", "meta"}
+var mailClasses = []string{"body", "box", "foot", "go", "head", "item", "meta"}
 
 func TestEveryClassInTemplatesIsInTheStylesheet(t *testing.T) {
 	t.Parallel()
