@@ -80,6 +80,8 @@ func (w *world) due(ws uuid.UUID, n int, since time.Time) []uuid.UUID {
 		`SET LOCAL session_replication_role = replica`, // a fixture is no state change
 		`INSERT INTO monitored_hosts (workspace_id, id, hostname, display_name, port, scan_interval, state, created_at, updated_at)
 			SELECT '` + ws.String() + `', id, 'h' || n || '.test', 'h', 443, '1h', 'active', now(), now() FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, n)`,
+		`INSERT INTO host_tokens (workspace_id, host_id, origin, token)
+			SELECT '` + ws.String() + `', id, 'host', 'h' || n || '.test' FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, n)`,
 		`INSERT INTO host_schedule (workspace_id, host_id, next_at, interval_s, phase_s)
 			SELECT '` + ws.String() + `', id, '` + since.Format(time.RFC3339) + `'::timestamptz + n * interval '1 millisecond', 3600, 17
 			FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, n)`,

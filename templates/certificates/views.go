@@ -118,6 +118,7 @@ type HistoryPage struct {
 	Header
 	Strip   *ui.Uptime
 	Legend  []ui.Badge
+	Numbers []ui.Fact
 	Entries []ui.Entry
 	Older   string
 	Empty   *ui.Empty
