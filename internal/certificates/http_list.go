@@ -336,11 +336,17 @@ func countedField(name, label, value string, rows []nameCount) ui.Field {
 	return out
 }
 
+// tagsShown is how many tags of a host fit into its row.
+const tagsShown = 2
+
 func newRow(r *web.Request, h HostItem) views.Row {
 	now, zone := r.Now(), r.Zone()
 	row := views.Row{
 		ID: h.ID.String(), Status: statusBadge(h.Host, now), Issuer: h.Issuer, Key: h.Key, Tags: h.Tags,
 		Link: ui.RowLink{Text: h.DisplayName, Dim: ":" + portText(h.Port), Href: r.Path(h.Path()), Sub: cmp.Or(h.Issuer, h.StatusDetail)},
+	}
+	if n := len(h.Tags) - tagsShown; n > 0 {
+		row.Tags, row.MoreTags = h.Tags[:tagsShown], fmt.Sprintf("+%d", n)
 	}
 	switch {
 	case h.ServerName != "":

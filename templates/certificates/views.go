@@ -43,7 +43,9 @@ type Row struct {
 	NoExpiry string
 	Issuer   string
 	Key      string
+	// Tags are those that fit; MoreTags says how many do not.
 	Tags     []string
+	MoreTags string
 	Owner    *ui.Person
 	Scanned  *ui.Time
 }
