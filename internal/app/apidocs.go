@@ -65,6 +65,7 @@ func (d apiReader) groups() []views.Group {
 			v := d.operation(op)
 			v.Method = ui.Badge{Text: methods[i].name, Tone: methods[i].tone}
 			tag := cmp.Or(strings.Join(op.Tags, ", "), "Other")
+			tag = strings.ToUpper(tag[:1]) + tag[1:]
 			byTag[tag] = append(byTag[tag], v)
 		}
 	}

@@ -153,9 +153,9 @@ func TestListIsATableForPeople(t *testing.T) {
 	v := newVigilo(t)
 	v.hosts(2)
 	r := v.run(t, "", "hosts", "list").want(t, 0)
-	want := "HOST               PORT  STATUS  DAYS  EXPIRES               ISSUER   TAGS     ID\n" +
-		"h000.example.test  443   valid   0     2027-01-02 03:04:05Z  Test CA  web, eu  " + hostID(0) + "\n" +
-		"h001.example.test  443   valid   1     2027-01-02 03:04:05Z  Test CA  web, eu  " + hostID(1) + "\n"
+	want := "HOST               PORT  SERVER NAME  STATUS  DAYS  EXPIRES               ISSUER   TAGS     ID\n" +
+		"h000.example.test  443   -            valid   0     2027-01-02 03:04:05Z  Test CA  web, eu  " + hostID(0) + "\n" +
+		"h001.example.test  443   -            valid   1     2027-01-02 03:04:05Z  Test CA  web, eu  " + hostID(1) + "\n"
 	if diff := cmp.Diff(want, r.out); diff != "" {
 		t.Error(diff)
 	}

@@ -19,7 +19,7 @@ func commands() []command {
 		{
 			group: "hosts", verb: "list", summary: "list hosts", method: http.MethodGet, path: "/hosts",
 			query:   append(hostFilters(), order),
-			columns: []column{{"HOST", "hostname"}, {"PORT", "port"}, {"STATUS", "status"}, {"DAYS", "days_left"}, {"EXPIRES", "not_after"}, {"ISSUER", "issuer"}, {"TAGS", "tags"}, {"ID", "id"}},
+			columns: []column{{"HOST", "hostname"}, {"PORT", "port"}, {"SERVER NAME", "server_name"}, {"STATUS", "status"}, {"DAYS", "days_left"}, {"EXPIRES", "not_after"}, {"ISSUER", "issuer"}, {"TAGS", "tags"}, {"ID", "id"}},
 		},
 		{
 			group: "hosts", verb: "add", args: []string{"hostname"}, summary: "watch a host", method: http.MethodPost, path: "/hosts",
