@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/vigilo/vigilo/internal/kernel/dbtest"
 	"github.com/vigilo/vigilo/internal/kernel/pgserver"
 )
 
@@ -168,6 +169,36 @@ func TestABackupIsRestoredIntoAnotherClusterAsTheDocsSay(t *testing.T) {
 	}
 	if report, _, code := runBinary(t, settings, "doctor"); code == 0 || !strings.Contains(report, "FAIL  roles and guards") {
 		t.Errorf("doctor on a database without the guard: exit code %d: %s", code, report)
+	}
+}
+
+// TestAnInstallationThatStoodStillForMonthsStarts drops the partitions that the daily job
+// would have made meanwhile, which is also how an old backup looks.
+func TestAnInstallationThatStoodStillForMonthsStarts(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	d := dbtest.New(t)
+	rows, err := d.Admin(t).Query(ctx, `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit.event'::regclass`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	months, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(months) == 0 {
+		t.Fatalf("%d partitions (%v)", len(months), err)
+	}
+	if _, err := d.Admin(t).Exec(ctx, `DROP TABLE `+strings.Join(months, ", ")); err != nil {
+		t.Fatal(err)
+	}
+	settings := []string{
+		"VIGILO_AUTH=dev", "VIGILO_DATA_DIR=" + t.TempDir(),
+		"VIGILO_DATABASE_URL=" + d.URL("vigilo_app"), "VIGILO_SYSTEM_DATABASE_URL=" + d.URL("vigilo_system"),
+	}
+	if report, _, code := runBinary(t, settings, "doctor"); code == 0 || !strings.Contains(report, "partition of the current month is missing") {
+		t.Errorf("doctor before the start: exit code %d: %s", code, report)
+	}
+	serveProcess(t, []string{"serve"}, settings...)
+	if report, _, code := runBinary(t, settings, "doctor"); code != 0 {
+		t.Errorf("doctor after the start: exit code %d: %s", code, report)
 	}
 }
 
