@@ -136,7 +136,7 @@ func hostLede(h Host) string {
 	}
 	where := fmt.Sprintf("Port %d", h.Port)
 	if h.ServerName != "" {
-		where = "At " + h.Title()
+		where = "At " + h.Address()
 	}
 	if h.State == Paused {
 		return where + ", " + how + ". Scans are paused."
@@ -385,6 +385,12 @@ func chainLinks(r *web.Request, chain []Cert, f tlsscan.Facts, now time.Time) []
 		out = append(out, link)
 	}
 	if n := len(chain); n > 0 && chain[n-1].Subject != chain[n-1].Issuer && f.Anchor != "" {
+		if f.Trust == string(x509lint.TrustIncomplete) {
+			return append(out, ui.ChainLink{
+				Icon: "triangle-alert", Title: chain[n-1].IssuerLabel, Sub: "Intermediate, not sent by the server",
+				Badge: &ui.Badge{Text: "Missing", Tone: ui.Warn},
+			})
+		}
 		where := "Root, in the public roots, not sent"
 		if f.Anchor == string(x509lint.AnchorWorkspace) {
 			where = "Root, in the roots of this installation, not sent"

@@ -99,6 +99,7 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 		Tabs: listTabs(base, f.View, sum), Self: r.URL.RequestURI(),
 		BulkAction: r.Path("/certificates/bulk"), ExportHref: link(func(q url.Values) { q.Set("format", "csv") }),
 		AddHref: r.Path("/certificates/new"), ImportHref: r.Path("/certificates/import"), CalendarHref: r.Path("/certificates/calendar"),
+		RulesHref:  r.Path("/alert-rules?scope=certificate"),
 		StoredHref: r.Path("/certificates/stored"), MayAdd: r.Can(canCreateHost), MayScan: r.Can(canScanHost),
 		MayUpdate: r.Can(canUpdateHost), MayDelete: r.Can(canDeleteHost),
 		Caption: "Hosts, " + sortWords(sort), Columns: listColumns(sort, link),
@@ -335,16 +336,22 @@ func countedField(name, label, value string, rows []nameCount) ui.Field {
 	return out
 }
 
+// tagsShown is how many tags of a host fit into its row.
+const tagsShown = 2
+
 func newRow(r *web.Request, h HostItem) views.Row {
 	now, zone := r.Now(), r.Zone()
 	row := views.Row{
 		ID: h.ID.String(), Status: statusBadge(h.Host, now), Issuer: h.Issuer, Key: h.Key, Tags: h.Tags,
 		Link: ui.RowLink{Text: h.DisplayName, Dim: ":" + portText(h.Port), Href: r.Path(h.Path()), Sub: cmp.Or(h.Issuer, h.StatusDetail)},
 	}
+	if n := len(h.Tags) - tagsShown; n > 0 {
+		row.Tags, row.MoreTags = h.Tags[:tagsShown], fmt.Sprintf("+%d", n)
+	}
 	switch {
 	case h.ServerName != "":
 		// The name that is asked for says more than the machine that answers.
-		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Title()
+		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Address()
 	case strings.Contains(h.DisplayName, ":"):
 		row.Link.Text = "[" + h.DisplayName + "]"
 	}

@@ -3,6 +3,7 @@ package certificates
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -510,6 +511,19 @@ func TestUploadPageNeverShowsAKeyAgain(t *testing.T) {
 		t.Error("the key is shown again")
 	}
 	s.post("/certificates/stored", "member", "pem", string(s.ca.root.PEM())).wants(t, 303)
+}
+
+func TestIncompleteChainSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clock.System())
+	s.scanner.Intermediates = []*x509.Certificate{s.ca.issuer.X509}
+	alone := s.ca.leaf(time.Now(), "shop.test", 80*day)
+	alone.Certificate = alone.Certificate[:1]
+	h := s.scanNow(s.add(s.serve(alone), "shop.test"))
+	if h.Status != "incomplete_chain" {
+		t.Fatalf("status is %s", h.Status)
+	}
+	s.get("/certificates/"+h.ID.String(), "viewer").wants(t, 200, "The chain is incomplete.", "Intermediate, not sent by the server", "Missing")
 }
 
 func TestHostileCertificateTextStaysText(t *testing.T) {

@@ -256,7 +256,7 @@ func (b *tab) click(selector string) {
 // fill types into the first field that matches.
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
-	b.run(chromedp.SetValue(chromedp.CSS(selector), ""), chromedp.SendKeys(chromedp.CSS(selector), text))
+	b.run(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // waitFor waits until a JavaScript expression is true, across navigations.
