@@ -21,7 +21,7 @@ import (
 )
 
 // hostile is a name that becomes an element where a page does not treat it as text.
-const hostile = `<img src=x data-owned onerror="window.owned=1">`
+const hostile = `<img src=x data-owned onerror=owned=1>`
 
 // TestTextOfPeopleStaysText gives everything that has a free name one that is markup, lets a
 // server show a certificate full of it, and looks at every page, menu and mail.
