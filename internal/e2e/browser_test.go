@@ -262,7 +262,9 @@ func (b *tab) fill(selector, text string) {
 // waitFor waits until a JavaScript expression is true, across navigations.
 func (b *tab) waitFor(what, expression string) {
 	b.t.Helper()
-	eventually(b.t, what, func() bool { return b.holds(expression) })
+	if !within(30*time.Second, func() bool { return b.holds(expression) }) {
+		b.t.Fatalf("waited in vain: %s; at %s the page says: %s", what, b.path(), clip(b.text("body")))
+	}
 }
 
 // holds reports whether a JavaScript expression is true; while a page is exchanged for

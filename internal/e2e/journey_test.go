@@ -65,7 +65,7 @@ func serverOf(t *testing.T, f *demofarm.Farm, name string) (s demofarm.Server, t
 	if !found {
 		t.Fatalf("the farm has no server %s", name)
 	}
-	return s, fmt.Sprintf("%s:%d", s.Host, s.Port)
+	return s, fmt.Sprintf("%s (%s:%d)", s.ServerName, s.Host, s.Port)
 }
 
 // hook is a webhook receiver that keeps every request as it came.
@@ -232,11 +232,11 @@ func TestANewUserSeesACertificateAndHearsOfIt(t *testing.T) {
 	b.waitFor("the form", `document.querySelector("#hostname")`)
 	b.checkHelp("form")
 
-	b.fill("#hostname", server.Host)
-	b.fill("#port", fmt.Sprint(server.Port))
+	b.write("#hostname", server.Host)
+	b.write("#port", fmt.Sprint(server.Port))
 	b.choose("#owner", "Member Tester")
 	b.click("form.form summary")
-	b.fill("#server_name", server.ServerName)
+	b.write("#server_name", server.ServerName)
 	b.click("form.form .form-foot .btn.is-primary")
 	eventuallyWithin(t, soon, "the certificate is shown", func() bool {
 		return b.holds(`/^\/ws\/acme\/certificates\/[0-9a-f-]{36}$/.test(location.pathname) && /expires in [45] days/i.test(document.body.innerText) &&

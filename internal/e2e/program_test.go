@@ -286,6 +286,13 @@ const rescueTime = 2 * time.Minute
 
 func eventuallyWithin(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
+	if !within(limit, cond) {
+		t.Fatalf("waited in vain: %s", what)
+	}
+}
+
+// within waits for a condition and reports whether it came true in time.
+func within(limit time.Duration, cond func() bool) bool {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -293,10 +300,11 @@ func eventuallyWithin(t *testing.T, limit time.Duration, what string, cond func(
 	for !cond() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 func ok(t *testing.T, a answer, want int, what string) {
