@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/vigilo/vigilo/internal/alertrules"
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
@@ -33,6 +34,7 @@ type Services struct {
 	Notifications *notifications.Service
 	Integrations  *integrations.Service
 	Certificates  *certificates.Service
+	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
 }
 
@@ -65,11 +67,16 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Dialer: k.dialer, Roots: roots,
 		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(),
 	})
+	s.AlertRules = alertrules.New(alertrules.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log,
+		Hosts: watchedHosts{s.Certificates}, Notifier: alertPeople{s.Notifications}, Webhooks: alertWebhooks{s.Integrations},
+		TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
+	})
 	s.AuditLog = auditlog.New(auditlog.Deps{DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index})
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Certificates.Module(), s.AuditLog.Module(),
+		s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -87,7 +94,11 @@ func (s *Services) wire() {
 		Label: "Add a host", Text: "Vigilo reads its certificate within seconds and watches it from then on. Nothing is installed.",
 		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.HasHost,
 	})
+	s.Members.AddHome(s.alertsNow)
 	s.Members.AddHome(s.certificatesNow)
+	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
+		return s.AlertRules.SeedDefaults(ctx, tx)
+	})
 }
 
 // homeLimit is how many things a section of the home page lists.

@@ -136,7 +136,7 @@ func hostLede(h Host) string {
 	}
 	where := fmt.Sprintf("Port %d", h.Port)
 	if h.ServerName != "" {
-		where = "At " + h.Title()
+		where = "At " + h.Address()
 	}
 	if h.State == Paused {
 		return where + ", " + how + ". Scans are paused."

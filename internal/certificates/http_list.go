@@ -99,6 +99,7 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 		Tabs: listTabs(base, f.View, sum), Self: r.URL.RequestURI(),
 		BulkAction: r.Path("/certificates/bulk"), ExportHref: link(func(q url.Values) { q.Set("format", "csv") }),
 		AddHref: r.Path("/certificates/new"), ImportHref: r.Path("/certificates/import"), CalendarHref: r.Path("/certificates/calendar"),
+		RulesHref:  r.Path("/alert-rules?scope=certificate"),
 		StoredHref: r.Path("/certificates/stored"), MayAdd: r.Can(canCreateHost), MayScan: r.Can(canScanHost),
 		MayUpdate: r.Can(canUpdateHost), MayDelete: r.Can(canDeleteHost),
 		Caption: "Hosts, " + sortWords(sort), Columns: listColumns(sort, link),
@@ -350,7 +351,7 @@ func newRow(r *web.Request, h HostItem) views.Row {
 	switch {
 	case h.ServerName != "":
 		// The name that is asked for says more than the machine that answers.
-		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Title()
+		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Address()
 	case strings.Contains(h.DisplayName, ":"):
 		row.Link.Text = "[" + h.DisplayName + "]"
 	}

@@ -17,22 +17,38 @@ type HostExpiry struct {
 	HostID       uuid.UUID
 	Title        string // host:port
 	Path         string
+	NotBefore    time.Time
 	NotAfter     time.Time
 	Status       string
 	StatusDetail string
 	Tags         []string
 	SnapshotID   uuid.NullUUID
+	// WarnDays and CriticalDays are the host's own limits; nil for none.
+	WarnDays, CriticalDays *int
+	OwnerMemberID          uuid.NullUUID
 }
 
 func (h Host) expiry() HostExpiry {
 	e := HostExpiry{
 		HostID: h.ID, Title: h.Title(), Path: h.Path(), Status: string(h.Status), StatusDetail: h.StatusDetail,
-		Tags: h.Tags, SnapshotID: h.SnapshotID,
+		Tags: h.Tags, SnapshotID: h.SnapshotID, WarnDays: days(h.WarnDays), CriticalDays: days(h.CriticalDays),
+		OwnerMemberID: h.OwnerID,
 	}
 	if h.HasCertificate() {
 		e.NotAfter = h.NotAfter
+		if h.NotBefore != nil {
+			e.NotBefore = *h.NotBefore
+		}
 	}
 	return e
+}
+
+func days(n *int32) *int {
+	if n == nil {
+		return nil
+	}
+	d := int(*n)
+	return &d
 }
 
 // Hosts returns the hosts of the given ids, at most 1,000. Ids that do not exist are

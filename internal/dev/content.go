@@ -27,7 +27,7 @@ func (w *world) seedContent(ctx context.Context, ws uuid.UUID, owner identity.Us
 		return err
 	}
 	_, _, err = w.app.Services.Integrations.Create(ctx, a, integrations.NewEndpoint{
-		URL: w.hookURL + "hook", Description: "The webhook catcher of vigilo dev", Patterns: []string{"cert.*", "host.*"},
+		URL: w.hookURL + "hook", Description: "The webhook catcher of vigilo dev", Patterns: []string{"alert.*", "cert.*", "host.*"},
 	})
 	if err != nil {
 		return fmt.Errorf("add webhook: %w", err)

@@ -183,12 +183,16 @@ type violation struct {
 	} `json:"nodes"`
 }
 
-// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices.
-func (b *tab) checkAccessible(where string) {
+// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices. In
+// the dark only colours differ from the desktop, so only their contrast is asked for.
+func (b *tab) checkAccessible(where string, l look) {
 	b.t.Helper()
 	evaluate[bool](b, axeSource+";true")
-	raw := evaluate[string](b, `axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}})
-		.then(r => JSON.stringify(r.violations))`)
+	rules := `{type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}`
+	if l.dark {
+		rules = `{type: "rule", values: ["color-contrast"]}`
+	}
+	raw := evaluate[string](b, `axe.run(document, {resultTypes: ["violations"], runOnly: `+rules+`}).then(r => JSON.stringify(r.violations))`)
 	var found []violation
 	if err := json.Unmarshal([]byte(raw), &found); err != nil {
 		b.t.Fatalf("%s: read axe's answer: %v", where, err)

@@ -55,6 +55,8 @@ func start(t *testing.T, settings ...string) *program {
 		"VIGILO_AUTH=dev", "VIGILO_ADDR=" + l.Addr().String(), "VIGILO_DATA_DIR=" + t.TempDir(),
 		"VIGILO_DATABASE_URL=" + d.URL("vigilo_app"), "VIGILO_SYSTEM_DATABASE_URL=" + d.URL("vigilo_system"),
 		"VIGILO_ALLOW_LOOPBACK=true", "VIGILO_SECRET_KEYS=" + keys, "VIGILO_PLATFORM_ADMINS=root@example.test",
+		// Tests ask more often than people; the limits have tests of their own.
+		"VIGILO_RATE_API=100000", "VIGILO_RATE_WEBHOOK_TEST=100000", "VIGILO_RATE_TOKEN=100000", "VIGILO_RATE_INVITATION=100000",
 	}, settings...)
 	cfg, problems := config.FromEnvironment(lines)
 	for _, p := range problems {

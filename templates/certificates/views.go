@@ -28,7 +28,9 @@ type List struct {
 	Empty *ui.Empty
 
 	ExportHref, AddHref, ImportHref, CalendarHref, StoredHref string
-	MayAdd, MayScan, MayUpdate, MayDelete                     bool
+	// RulesHref leads to the rules that alert about certificates.
+	RulesHref                             string
+	MayAdd, MayScan, MayUpdate, MayDelete bool
 }
 
 // Row is one host of the list.

@@ -84,7 +84,12 @@ type Engine struct {
 // New returns an engine that can insert. It asks nothing of the database yet.
 func New(d *db.DB, log *slog.Logger) (*Engine, error) {
 	appPool, systemPool := d.Pools()
-	cfg := func() *river.Config { return &river.Config{Schema: schema, Logger: quiet(log)} }
+	// A client tells workers of an insert at most once per queue and cooldown. With the
+	// default of 100 ms the second job of a chain, such as dispatch and handle, would go
+	// untold and wait for the next poll.
+	cfg := func() *river.Config {
+		return &river.Config{Schema: schema, Logger: quiet(log), FetchCooldown: river.FetchCooldownMin}
+	}
 	app, err := river.NewClient(riverpgxv5.New(appPool), cfg())
 	if err != nil {
 		return nil, fmt.Errorf("make job inserter of vigilo_app: %w", err)
