@@ -190,7 +190,7 @@ func TestEventsAreFollowedWithoutGapsAndRepetitions(t *testing.T) {
 		}
 		reply(w, http.StatusOK, map[string]any{"items": items, "next_cursor": next})
 	})
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
 	defer stop()
 	out, in := io.Pipe()
 	done := make(chan int, 1)
