@@ -62,8 +62,12 @@ GRANT INSERT (workspace_id, event_id, occurred_at, schema_v, action, category, o
 CREATE TABLE audit.pending (
     workspace_id uuid NOT NULL,
     event_id     uuid NOT NULL,
+    target_id    uuid NOT NULL,
+    xact         xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (workspace_id, event_id)
 );
+-- The completeness guard asks for a target that this transaction recorded.
+CREATE INDEX pending_by_target ON audit.pending (workspace_id, target_id, xact);
 ALTER TABLE audit.pending ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit.pending FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON audit.pending TO vigilo_audit USING (true);
@@ -77,10 +81,8 @@ END $$;
 CREATE FUNCTION audit.after_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    INSERT INTO audit.pending (workspace_id, event_id) VALUES (NEW.workspace_id, NEW.event_id);
-    -- The completeness guard reads this at commit: which targets this transaction recorded.
-    PERFORM set_config('audit.recorded',
-        coalesce(nullif(current_setting('audit.recorded', true), ''), ',') || NEW.target_id || ',', true);
+    INSERT INTO audit.pending (workspace_id, event_id, target_id)
+    VALUES (NEW.workspace_id, NEW.event_id, NEW.target_id);
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
@@ -146,12 +148,16 @@ $$;
 
 -- require is the completeness guard: attached to a table as a deferred constraint
 -- trigger, it refuses a commit that changed a row without recording that row's id.
-CREATE FUNCTION audit.require() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION audit.require() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     row_id uuid;
 BEGIN
     IF TG_OP = 'DELETE' THEN row_id := OLD.id; ELSE row_id := NEW.id; END IF;
-    IF position(',' || row_id || ',' IN coalesce(current_setting('audit.recorded', true), '')) = 0 THEN
+    IF NOT EXISTS (
+        SELECT 1 FROM audit.pending
+        WHERE workspace_id = CASE TG_OP WHEN 'DELETE' THEN OLD.workspace_id ELSE NEW.workspace_id END
+          AND target_id = row_id AND xact = pg_current_xact_id()) THEN
         RAISE EXCEPTION '% of %.% % has no audit entry in its transaction', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, row_id
             USING ERRCODE = '23514', CONSTRAINT = 'audit_required';
     END IF;

@@ -1,5 +1,5 @@
 // Command vigilo is the whole product: web server, worker, migrations, the development
-// set-up and the checks an operator runs.
+// set-up, the checks an operator runs, and the client of the API.
 package main
 
 import (
@@ -17,13 +17,14 @@ import (
 	"syscall"
 
 	"github.com/vigilo/vigilo/internal/app"
+	"github.com/vigilo/vigilo/internal/cli"
 	"github.com/vigilo/vigilo/internal/dev"
 	"github.com/vigilo/vigilo/internal/kernel/config"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/migrations"
 )
 
-// command is one subcommand.
+// command is one subcommand of the program itself; those of the client are in internal/cli.
 type command struct {
 	name    string
 	summary string
@@ -46,18 +47,27 @@ var errUsage = errors.New("usage")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := dispatch(ctx, os.Args[1:])
+	// A second Ctrl-C ends a process that is slow to stop.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run returns the exit code: 0 for success, 1 for a failure, 2 for a wrong command line.
+func run(ctx context.Context, args []string) int {
+	if len(args) > 0 && cli.Has(args[0]) {
+		return cli.Run(ctx, args, os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	}
+	err := dispatch(ctx, args)
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp) || errors.Is(err, context.Canceled):
+		return 0
 	case errors.Is(err, errUsage):
-		stop()
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "vigilo:", err)
-		stop()
-		os.Exit(1)
+		return 2
 	}
+	fmt.Fprintln(os.Stderr, "vigilo:", err)
+	return 1
 }
 
 func dispatch(ctx context.Context, args []string) error {
@@ -76,12 +86,17 @@ func dispatch(ctx context.Context, args []string) error {
 }
 
 func usage(w io.Writer) {
-	fmt.Fprint(w, "Usage: vigilo <command> [flags]\n\nCommands:\n")
+	fmt.Fprint(w, "Usage: vigilo <command> [flags]\n\nCommands of the program:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-13s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "\nSettings are environment variables VIGILO_*; docs/operations/configuration.md lists them.\n"+
-		"vigilo <command> --help shows the flags of a command.\n")
+	fmt.Fprint(w, "\nCommands that call the API of a running Vigilo:\n")
+	for _, g := range cli.Groups() {
+		fmt.Fprintf(w, "  %-13s %s\n", g.Name, g.Summary)
+	}
+	fmt.Fprintf(w, "\nThe program reads its settings from variables VIGILO_*; docs/operations/configuration.md lists them.\n"+
+		"The client reads %s, %s and %s.\n"+
+		"vigilo <command> --help shows the flags of a command.\n", cli.EnvURL, cli.EnvWorkspace, cli.EnvToken)
 }
 
 // flags returns the flag set of a command, with its summary in the help.

@@ -51,7 +51,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 		return nil, err
 	}
 	var subs []event.Subscription
-	var nav []web.NavEntry
+	nav := []web.NavEntry{apiNav}
 	for _, m := range a.Modules {
 		if err := k.policy.Add(m.Permissions...); err != nil {
 			return nil, fmt.Errorf("module %s: %w", m.Name, err)
@@ -67,6 +67,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 	}
 	k.newWeb()
 	k.web.SetNav(nav)
+	a.Services.Members.SetNav(nav)
 	a.wireWeb()
 	for _, m := range a.Modules {
 		if m.Routes != nil {
@@ -225,11 +226,19 @@ func (a *App) startWork(ctx context.Context, g *errgroup.Group, names []string) 
 		}
 		return nil
 	})
-	for _, run := range a.Services.background() {
-		g.Go(func() error { return run(ctx) })
+	if queues == nil || queues[job.QueueScan] > 0 {
+		for _, run := range a.Services.background() {
+			g.Go(func() error { return run(ctx) })
+		}
 	}
 	return nil
 }
 
 // Config returns the settings in use.
 func (a *App) Config() config.Config { return a.k.cfg }
+
+// HelpFor returns the slug of the article that serves a route.
+func (a *App) HelpFor(pattern string) (string, bool) {
+	art, ok := a.k.help.ForRoute(pattern)
+	return art.Slug, ok
+}

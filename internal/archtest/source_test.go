@@ -142,7 +142,7 @@ func TestOnlyTheProgramImportsApp(t *testing.T) {
 }
 
 // notModules are folders of internal that are no module.
-var notModules = []string{"app", "archtest", "e2e", "kernel", "bench", "dev", "demofarm", "mailcatcher"}
+var notModules = []string{"app", "archtest", "e2e", "kernel", "bench", "cli", "dev", "demofarm", "mailcatcher"}
 
 // moduleDirs returns the folders of modules, such as internal/certificates.
 func moduleDirs(t *testing.T) []string {

@@ -71,7 +71,7 @@ type world struct {
 
 	pg      *pgserver.Server
 	farm    *demofarm.Farm
-	mail    *mailcatcher.Server
+	mail    *mailcatcher.Catcher
 	hooks   *hookCatcher
 	servers []*http.Server
 	mailURL string
@@ -94,7 +94,7 @@ func (w *world) start(ctx context.Context, environ []string, addr string) error 
 	if err := os.WriteFile(roots, w.farm.Roots(), 0o644); err != nil {
 		return fmt.Errorf("write root of the TLS servers: %w", err)
 	}
-	if w.mail, err = mailcatcher.Start(mailcatcher.Options{Dir: filepath.Join(w.dir, "mail"), Clock: w.clock}); err != nil {
+	if w.mail, err = mailcatcher.New(mailcatcher.Options{Dir: filepath.Join(w.dir, "mail"), Clock: w.clock}); err != nil {
 		return fmt.Errorf("start mail catcher: %w", err)
 	}
 	if w.mailURL, err = w.listen(w.mail.Handler()); err != nil {
@@ -200,7 +200,7 @@ func (w *world) stop() {
 		errs = append(errs, w.mail.Close())
 	}
 	if w.farm != nil {
-		errs = append(errs, w.farm.Close())
+		w.farm.Close()
 	}
 	if w.pg != nil {
 		errs = append(errs, w.pg.Stop(ctx))

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -48,7 +50,7 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	)
 	alloc, _ := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, _ := chromedp.NewContext(alloc)
-	return ctx, chromedp.Run(ctx)
+	return ctx, chromedp.Do(ctx)
 })
 
 // look is how a page is looked at.
@@ -85,24 +87,52 @@ func (p *program) open(t *testing.T, email string, l look) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, stop := context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(stop)
 	b := &tab{t: t, ctx: ctx, base: p.base}
-	chromedp.ListenTarget(ctx, b.listen)
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatalf("browser: %v", err)
+	}
+	// Only now: a timeout on the first use of the context would be one of the tab's start.
+	limited, stop := context.WithTimeout(ctx, 3*time.Minute)
+	t.Cleanup(stop)
+	b.ctx = limited
 	scheme := "light"
 	if l.dark {
 		scheme = "dark"
 	}
-	actions := []chromedp.Action{
-		network.Enable(), cdplog.Enable(), runtime.Enable(),
-		emulation.SetDeviceMetricsOverride(l.width, l.height, 1, l.phone),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-	}
+	command(b, network.Enable, network.EnableParams{})
+	command(b, cdplog.Enable, cdp.Empty{})
+	command(b, runtime.Enable, cdp.Empty{})
+	command(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.phone,
+	})
+	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	})
 	if email != "" {
-		actions = append(actions, network.SetCookie("vigilo", p.session(t, email)).WithURL(p.base).WithHTTPOnly(true))
+		httpOnly := true
+		command(b, network.SetCookie, network.SetCookieParams{Name: "vigilo", Value: p.session(t, email), URL: p.base, HTTPOnly: &httpOnly})
 	}
-	b.run(actions...)
 	return b
+}
+
+// command sends one command of the protocol to the tab.
+func command[P, R any](b *tab, cmd cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	r, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (R, error) { return cdp.Call(ctx, t, cmd, params) })
+	if err != nil {
+		b.t.Fatalf("browser: %v", err)
+	}
+	return r
+}
+
+// evaluate runs JavaScript in the page, waits for a promise, and returns the value.
+func evaluate[T any](b *tab, script string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("browser: evaluate %s: %v", clip(script), err)
+	}
+	return v
 }
 
 func (b *tab) listen(ev any) {
@@ -111,13 +141,13 @@ func (b *tab) listen(ev any) {
 	switch e := ev.(type) {
 	case *cdplog.EventEntryAdded:
 		// Answers such as 404 and 422 are written to the console by the browser itself.
-		if e.Entry.Level == cdplog.LevelError && !strings.Contains(e.Entry.Text, "the server responded with a status of") {
+		if e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "the server responded with a status of") {
 			b.problems = append(b.problems, e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
-		b.problems = append(b.problems, e.ExceptionDetails.Error())
+		b.problems = append(b.problems, e.ExceptionDetails.Text)
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.APITypeError {
+		if e.Type == runtime.ConsoleAPICalledTypeError {
 			for _, a := range e.Args {
 				b.problems = append(b.problems, string(a.Value)+a.Description)
 			}
@@ -125,27 +155,24 @@ func (b *tab) listen(ev any) {
 	}
 }
 
-func (b *tab) run(actions ...chromedp.Action) {
+func (b *tab) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
 		b.t.Fatalf("browser: %v", err)
 	}
 }
 
-// visit opens a path and waits until it is drawn.
+// visit opens a path and waits until it is drawn, fonts included.
 func (b *tab) visit(path string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(b.base+path), chromedp.WaitReady("body"), ready())
-}
-
-// ready waits for fonts and for a frame after them.
-func ready() chromedp.Action {
-	return chromedp.Evaluate(`document.fonts.ready.then(() => new Promise(r => requestAnimationFrame(() => r(true))))`, nil,
-		func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })
+	b.run(chromedp.Navigate(b.base + path))
+	evaluate[bool](b, `document.fonts.ready.then(() => new Promise(r => requestAnimationFrame(() => r(true))))`)
 }
 
 // withoutScript turns scripts off, as a reader may.
-func (b *tab) withoutScript() { b.run(emulation.SetScriptExecutionDisabled(true)) }
+func (b *tab) withoutScript() {
+	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
 
 type violation struct {
 	ID    string `json:"id"`
@@ -156,16 +183,16 @@ type violation struct {
 	} `json:"nodes"`
 }
 
-// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices.
-func (b *tab) checkAccessible(where string) {
+// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices. In
+// the dark only colours differ from the desktop, so only their contrast is asked for.
+func (b *tab) checkAccessible(where string, l look) {
 	b.t.Helper()
-	var raw string
-	b.run(
-		chromedp.Evaluate(axeSource+";true", nil),
-		chromedp.Evaluate(`axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}})
-			.then(r => JSON.stringify(r.violations))`, &raw,
-			func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }),
-	)
+	evaluate[bool](b, axeSource+";true")
+	rules := `{type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}`
+	if l.dark {
+		rules = `{type: "rule", values: ["color-contrast"]}`
+	}
+	raw := evaluate[string](b, `axe.run(document, {resultTypes: ["violations"], runOnly: `+rules+`}).then(r => JSON.stringify(r.violations))`)
 	var found []violation
 	if err := json.Unmarshal([]byte(raw), &found); err != nil {
 		b.t.Fatalf("%s: read axe's answer: %v", where, err)
@@ -180,9 +207,7 @@ func (b *tab) checkAccessible(where string) {
 // checkFits fails when the page scrolls sideways.
 func (b *tab) checkFits(where string) {
 	b.t.Helper()
-	var over int
-	b.run(chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &over))
-	if over > 0 {
+	if over := evaluate[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
 		b.t.Errorf("%s: the page is %d px wider than the window", where, over)
 	}
 }
@@ -205,12 +230,12 @@ func (b *tab) picture(name string) {
 	if dir == "" {
 		return
 	}
-	var png []byte
-	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		var err error
-		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).WithFormat(page.CaptureScreenshotFormatPng).Do(ctx)
-		return err
-	}))
+	beyond := true
+	shot := command(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond})
+	png, err := base64.StdEncoding.DecodeString(string(shot.Data))
+	if err != nil {
+		png = shot.Data
+	}
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
@@ -219,17 +244,30 @@ func (b *tab) picture(name string) {
 // text returns the text of the first element that matches.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
-	var out string
-	b.run(chromedp.Text(selector, &out, chromedp.ByQuery))
-	return out
+	return evaluate[string](b, fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))
 }
 
-// waitFor waits until a JavaScript expression is true.
+// click clicks the first element that matches, by its own click.
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.run(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// fill types into the first field that matches.
+func (b *tab) fill(selector, text string) {
+	b.t.Helper()
+	b.run(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// waitFor waits until a JavaScript expression is true, across navigations.
 func (b *tab) waitFor(what, expression string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
-	defer cancel()
-	if err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
-		b.t.Fatalf("waited for %s: %v", what, err)
-	}
+	eventually(b.t, what, func() bool { return b.holds(expression) })
+}
+
+// holds reports whether a JavaScript expression is true; while a page is exchanged for
+// another none is.
+func (b *tab) holds(expression string) bool {
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+	return err == nil && v
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
 	"github.com/vigilo/vigilo/internal/kernel/secret"
 	"github.com/vigilo/vigilo/internal/kernel/web"
+	assets "github.com/vigilo/vigilo/web"
 )
 
 // bench is the module behind a real server on a real database.
@@ -107,7 +108,7 @@ func assemble(t *testing.T, clk clock.Clock, change func(*Deps), provider func(*
 	}
 	deps := Deps{
 		DB: b.DB.DB, Ledger: ledger.New(catalogue, b.jobs, b.ring), Jobs: b.jobs, Policy: policy, Clock: clk, Log: log, Sealer: b.ring,
-		OIDC: provider(b), ProviderName: "Example ID", SignInsPerMinute: 1000,
+		OIDC: provider(b), DevLogin: true, ProviderName: "Example ID", SignInsPerMinute: 1000,
 	}
 	if change != nil {
 		change(&deps)
@@ -117,7 +118,7 @@ func assemble(t *testing.T, clk clock.Clock, change func(*Deps), provider func(*
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.server = web.New(web.Options{DB: b.DB.DB, Policy: policy, Auth: b.svc, Clock: clk, Log: log, BaseURL: base, DevLogin: b.svc.devLogin()})
+	b.server = web.New(web.Options{DB: b.DB.DB, Policy: policy, Auth: b.svc, Clock: clk, Log: log, BaseURL: base, DevLogin: b.svc.devLogin(), Static: assets.Handler()})
 	b.svc.Module().Routes(b.server.Module("identity"))
 	h := b.server.Handler()
 	handler.Store(&h)

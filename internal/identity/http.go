@@ -20,9 +20,10 @@ func (s *Service) routes(r *web.Router) {
 	r.Public(http.MethodGet, "/", s.showStart)
 	r.Public(http.MethodGet, "/login", s.showLogin)
 	r.Public(http.MethodPost, "/logout", s.logout)
-	if s.devLogin() {
+	switch {
+	case s.devLogin():
 		r.Public(http.MethodPost, "/login/dev", s.loginDev)
-	} else {
+	case s.OIDC != nil:
 		r.Public(http.MethodGet, "/login/oidc", s.startLogin)
 		r.Public(http.MethodGet, CallbackPath, s.finishLogin)
 		r.Public(http.MethodPost, BackchannelPath, s.logoutByProvider)
@@ -66,19 +67,21 @@ func (s *Service) showLogin(r *web.Request) error {
 
 // loginPage draws the sign-in page, with what went wrong before, if anything did.
 func (s *Service) loginPage(r *web.Request, back string, status int, notice *ui.Notice) error {
-	v := views.Login{Provider: s.ProviderName, StartHref: "/login/oidc", Notice: notice}
-	if back != "" {
-		v.StartHref += "?return_to=" + url.QueryEscape(back)
-	}
-	page := web.Page{Title: "Sign in", Status: status, Narrow: true}
-	if s.devLogin() {
+	v := views.Login{Provider: s.ProviderName, Notice: notice}
+	switch {
+	case s.devLogin():
 		people, err := demoPeople.All(r.Context(), s.DB.SystemRead(), nil)
 		if err != nil {
 			return err
 		}
 		v.Dev = devLogin(people, back)
+	case s.OIDC != nil:
+		v.StartHref = "/login/oidc"
+		if back != "" {
+			v.StartHref += "?return_to=" + url.QueryEscape(back)
+		}
 	}
-	return r.Bare(page, views.LoginPage(v))
+	return r.Bare(web.Page{Title: "Sign in", Status: status, Narrow: true}, views.LoginPage(v))
 }
 
 // devLogin groups the demo people by workspace.
@@ -177,11 +180,11 @@ func (s *Service) loginDev(r *web.Request) error {
 		return err
 	}
 	back, email := returnTo(r.PostForm), r.PostForm.Get("email")
+	if !printable(email) || len(email) > 254 {
+		email = ""
+	}
 	if err := s.attempt("account", email); err != nil {
 		return err
-	}
-	if !printable(email) {
-		email = ""
 	}
 	token, to, err := s.signInDev(r.Context(), email, browser(r), back)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 
 // meBody says who calls and what they may do here.
 type meBody struct {
-	// User is null for service tokens.
-	User          *userBody     `json:"user" nullable:"true"`
+	// User is absent for service tokens.
+	User          *userBody     `json:"user,omitempty"`
 	Actor         actorBody     `json:"actor"`
 	Workspace     workspaceBody `json:"workspace"`
 	Role          string        `json:"role" enum:"viewer,member,approver,admin,owner"`

@@ -134,7 +134,10 @@ func (s *Service) ownTokenPage(r *web.Request, f tokenForm, err error) error {
 	if !listed {
 		choose.Options = append(choose.Options, ui.Option{Value: p.Slug, Text: p.Name, Selected: true})
 	}
-	v.Choose = &views.ChooseWorkspace{Action: "/account/tokens/new", Field: choose}
+	v.Aside = "For " + p.Name
+	if len(choose.Options) > 1 {
+		v.Choose = &views.ChooseWorkspace{Action: "/account/tokens/new", Field: choose}
+	}
 	return r.Bare(web.Page{Title: "New API token", Status: statusOf(err)}, views.NewTokenPage(v))
 }
 
@@ -159,7 +162,7 @@ func (s *Service) newTokenView(a db.Actor, f tokenForm, err error, limit access.
 			{Value: accessAll, Text: "Everything", Hint: "All that its role may, also what is added later.", Selected: f.Access != accessSome},
 			{Value: accessSome, Text: "Only the permissions chosen below", Hint: "The safer choice: give it what it needs.", Selected: f.Access == accessSome},
 		}},
-		Error: problems["scopes"], Submit: "Create token",
+		Error: problems["scopes"], Open: f.Access == accessSome || problems["scopes"] != "", Submit: "Create token",
 	}
 	for _, e := range expiries() {
 		v.Expiry.Options = append(v.Expiry.Options, ui.Option{Value: e.key, Text: e.text, Selected: e.key == f.Expiry})

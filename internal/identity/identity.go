@@ -62,8 +62,11 @@ type Deps struct {
 	Clock  clock.Clock
 	Log    *slog.Logger
 	Sealer ledger.Sealer
-	// OIDC is the identity provider; nil switches the development login on.
+	// OIDC is the identity provider; nil where there is none.
 	OIDC *oidcrp.Provider
+	// DevLogin lets anyone in as any demo person (VIGILO_AUTH=dev). It is never offered
+	// beside a provider, and a missing provider alone does not switch it on.
+	DevLogin bool
 	// ProviderName is the provider's name on the sign-in button.
 	ProviderName string
 	// PlatformAdmins are addresses in lower case. Whoever the provider says has one of
@@ -89,12 +92,12 @@ func New(d Deps) *Service {
 	d.ProviderName = cmp.Or(d.ProviderName, "single sign-on")
 	return &Service{
 		Deps:  d,
-		limit: ratelimit.New(float64(d.SignInsPerMinute)/60, d.SignInsPerMinute, d.Clock),
+		limit: ratelimit.New(ratelimit.Per(d.SignInsPerMinute, time.Minute), d.SignInsPerMinute, d.Clock),
 	}
 }
 
 // devLogin reports whether people sign in without a provider.
-func (s *Service) devLogin() bool { return s.OIDC == nil }
+func (s *Service) devLogin() bool { return s.DevLogin && s.OIDC == nil }
 
 // User is a person.
 type User struct {

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 
@@ -31,9 +30,10 @@ func (s *Service) signOut(ctx context.Context, c client) (providerURL string, er
 	if err != nil || s.OIDC == nil || hint.Method != MethodOIDC {
 		return "", err
 	}
+	// The session is over already: without the hint the provider asks before it ends its own.
 	idToken, err := s.Sealer.Open(uuid.Nil, idTokenPurpose, hint.IDToken)
 	if err != nil {
-		return "", fmt.Errorf("open ID token: %w", err)
+		s.Log.WarnContext(ctx, "ID token of a session cannot be opened", "request_id", c.requestID.String(), "error", err.Error())
 	}
 	providerURL, _ = s.OIDC.LogoutURL(ctx, string(idToken), "")
 	return providerURL, nil

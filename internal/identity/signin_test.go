@@ -280,6 +280,33 @@ func TestDevLoginDoesNotExistBesideAProvider(t *testing.T) {
 	}
 }
 
+func TestMissingProviderDoesNotSwitchTheDevLoginOn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(d *Deps) { d.DevLogin = false })
+	if _, err := b.svc.EnsureUser(t.Context(), SeedUser{Email: "mara@example.test", Name: "Mara"}); err != nil {
+		t.Fatal(err)
+	}
+	br := b.browser(t)
+	if a := br.post("/login/dev", url.Values{"email": {"mara@example.test"}}); a.status != http.StatusNotFound || br.sessionToken() != "" {
+		t.Errorf("answered %d", a.status)
+	}
+	if page := br.get("/login").body; strings.Contains(page, "mara@example.test") || !strings.Contains(page, "nobody can sign in") {
+		t.Error("the page does not say that sign-in is not set up")
+	}
+}
+
+func TestSignOutWorksAlthoughTheHintCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	b := newOIDCBench(t, nil)
+	br := b.browser(t)
+	b.signIn(t, br, "/login/oidc", "ada", "engine")
+	token := br.sessionToken()
+	b.exec(t, `UPDATE sessions SET id_token = '\x01'`)
+	if a := br.post("/logout", url.Values{}); a.status != http.StatusOK || a.header.Get("Refresh") == "" || br.sessionToken() != "" || b.knows(t, token) {
+		t.Errorf("answered %d", a.status)
+	}
+}
+
 func TestDemoPersonCannotBeTakenOverByAProvider(t *testing.T) {
 	t.Parallel()
 	b := newOIDCBench(t, nil)

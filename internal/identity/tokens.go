@@ -42,7 +42,8 @@ func (s *Service) CreateToken(ctx context.Context, a db.Actor, n NewToken) (t To
 		return Token{}, "", errNotAPerson
 	}
 	if n.Scopes != nil {
-		n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
+		// Appended to an empty list: no scope must not turn into nil, which means all.
+		n.Scopes = append([]string{}, slices.Compact(slices.Sorted(slices.Values(n.Scopes)))...)
 	}
 	err = s.DB.InWorkspace(ctx, a, func(tx *db.Tx) error {
 		if err := n.check(s.Policy, a, tx.Now); err != nil {

@@ -241,6 +241,17 @@ type TestResult struct {
 // SendTest sends a test event to an endpoint, also to a disabled one, and waits for the
 // answer. It is no delivery: it is not repeated and says nothing about the endpoint's health.
 func (s *Service) SendTest(ctx context.Context, a db.Actor, id uuid.UUID) (TestResult, error) {
+	return s.try(ctx, a, id, func(e Endpoint) (event.Event, error) { return s.testEvent(a, e) })
+}
+
+// SendNow sends an event that another module made up to an endpoint, as SendTest does with
+// its own, and waits for the answer.
+func (s *Service) SendNow(ctx context.Context, a db.Actor, id uuid.UUID, ev event.Event) (deliver.Attempt, error) {
+	r, err := s.try(ctx, a, id, func(Endpoint) (event.Event, error) { return ev, nil })
+	return r.Attempt, err
+}
+
+func (s *Service) try(ctx context.Context, a db.Actor, id uuid.UUID, makeEvent func(Endpoint) (event.Event, error)) (TestResult, error) {
 	var tgt target
 	var e Endpoint
 	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
@@ -254,7 +265,7 @@ func (s *Service) SendTest(ctx context.Context, a db.Actor, id uuid.UUID) (TestR
 	if err != nil {
 		return TestResult{}, fmt.Errorf("test webhook %s: %w", id, err)
 	}
-	ev, err := s.testEvent(a, e)
+	ev, err := makeEvent(e)
 	if err != nil {
 		return TestResult{}, err
 	}

@@ -49,6 +49,7 @@ type invitationBody struct {
 	CreatedAt time.Time `json:"created_at"`
 	SentAt    time.Time `json:"sent_at"`
 	ExpiresAt time.Time `json:"expires_at"`
+	Link      string    `json:"link,omitempty" doc:"Only in the answer that made it; Vigilo keeps a hash."`
 }
 
 func newInvitationBody(i Invitation, now time.Time) invitationBody {
@@ -56,11 +57,6 @@ func newInvitationBody(i Invitation, now time.Time) invitationBody {
 		ID: i.ID.String(), Email: i.Email, Role: string(i.Role), State: string(i.State(now)),
 		CreatedAt: i.CreatedAt.UTC(), SentAt: i.SentAt.UTC(), ExpiresAt: i.ExpiresAt.UTC(),
 	}
-}
-
-type issuedBody struct {
-	invitationBody
-	Link string `json:"link" doc:"Shown only now; Vigilo keeps a hash."`
 }
 
 type groupBody struct {
@@ -107,12 +103,14 @@ type created[T any] struct {
 	Body     T
 }
 
-type byID struct {
+// ByID is what operations on one record take. It is exported because the API reads
+// parameters of embedded structs only then.
+type ByID struct {
 	ID string `path:"id"`
 }
 
 // parse reads an id; anything else answers like a missing record.
-func (b byID) parse(what string) (uuid.UUID, error) {
+func (b ByID) parse(what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(b.ID)
 	if err != nil || len(b.ID) != 36 {
 		return uuid.Nil, fault.NewNotFound(what)
@@ -140,20 +138,22 @@ func (s *Service) memberOperations(m *api.Module) {
 		Role  string `query:"role" enum:"viewer,member,approver,admin,owner"`
 		State string `query:"state" enum:"active,suspended"`
 	}
-	api.Register(m, api.Op{Method: http.MethodGet, Path: "/members", Permission: ReadMembers, ID: "list-members", Summary: "List members", Tag: "Members"},
-		func(ctx context.Context, in *listIn) (*out[api.List[memberBody]], error) {
-			q, err := Filter{Text: in.Text, Role: access.Role(in.Role), State: State(in.State)}.query()
-			if err != nil {
-				return nil, err
-			}
-			page, err := readPage(ctx, s.db, in.ListIn, memberList, q)
-			if err != nil {
-				return nil, err
-			}
-			return &out[api.List[memberBody]]{Body: api.NewList(page, newMemberBody)}, nil
-		})
+	api.Register(m, api.Op{
+		Method: http.MethodGet, Path: "/members", Permission: ReadMembers, ID: "list-members",
+		Summary: "List members", Tag: "Members",
+	}, func(ctx context.Context, in *listIn) (*out[api.List[memberBody]], error) {
+		q, err := Filter{Text: in.Text, Role: access.Role(in.Role), State: State(in.State)}.query()
+		if err != nil {
+			return nil, err
+		}
+		page, err := readPage(ctx, s.db, in.ListIn, memberList, q)
+		if err != nil {
+			return nil, err
+		}
+		return &out[api.List[memberBody]]{Body: api.NewList(page, newMemberBody)}, nil
+	})
 	type patchIn struct {
-		byID
+		ByID
 		IfMatch string `header:"If-Match"`
 		Body    struct {
 			Role    *access.Role `json:"role,omitempty" enum:"viewer,member,approver,admin,owner"`
@@ -161,26 +161,30 @@ func (s *Service) memberOperations(m *api.Module) {
 			Version *int64       `json:"version,omitempty"`
 		}
 	}
-	api.Register(m, api.Op{Method: http.MethodPatch, Path: "/members/{id}", Permission: ManageMembers, ID: "change-member", Summary: "Change the role or state of a member", Tag: "Members"},
-		func(ctx context.Context, in *patchIn) (*out[memberBody], error) {
-			id, err := in.parse("member")
-			if err != nil {
-				return nil, err
-			}
-			after, err := s.ChangeMember(ctx, api.Actor(ctx), id, Change{Role: in.Body.Role, State: in.Body.State, Version: in.Body.Version, IfMatch: in.IfMatch})
-			if err != nil {
-				return nil, err
-			}
-			return &out[memberBody]{Body: newMemberBody(after)}, nil
-		})
-	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/members/{id}", Permission: ManageMembers, ID: "remove-member", Summary: "Remove a member", Tag: "Members", Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
-			id, err := in.parse("member")
-			if err != nil {
-				return nil, err
-			}
-			return nil, s.RemoveMember(ctx, api.Actor(ctx), id)
-		})
+	api.Register(m, api.Op{
+		Method: http.MethodPatch, Path: "/members/{id}", Permission: ManageMembers, ID: "change-member",
+		Summary: "Change the role or state of a member", Tag: "Members",
+	}, func(ctx context.Context, in *patchIn) (*out[memberBody], error) {
+		id, err := in.parse("member")
+		if err != nil {
+			return nil, err
+		}
+		after, err := s.ChangeMember(ctx, api.Actor(ctx), id, Change{Role: in.Body.Role, State: in.Body.State, Version: in.Body.Version, IfMatch: in.IfMatch})
+		if err != nil {
+			return nil, err
+		}
+		return &out[memberBody]{Body: newMemberBody(after)}, nil
+	})
+	api.Register(m, api.Op{
+		Method: http.MethodDelete, Path: "/members/{id}", Permission: ManageMembers, ID: "remove-member",
+		Summary: "Remove a member", Tag: "Members", Status: http.StatusNoContent,
+	}, func(ctx context.Context, in *ByID) (*struct{}, error) {
+		id, err := in.parse("member")
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.RemoveMember(ctx, api.Actor(ctx), id)
+	})
 }
 
 // readPage reads one page of a list for the API.
@@ -203,77 +207,92 @@ func (s *Service) invitationOperations(m *api.Module) {
 		Text  string `query:"q" maxLength:"200" doc:"Part of an e-mail address."`
 		State string `query:"state" enum:"pending,expired,accepted,revoked"`
 	}
-	api.Register(m, api.Op{Method: http.MethodGet, Path: "/invitations", Permission: ManageMembers, ID: "list-invitations", Summary: "List invitations", Tag: "Members"},
-		func(ctx context.Context, in *listIn) (*out[api.List[invitationBody]], error) {
-			q := invitationList.Query()
-			if in.State != "" {
-				q.Filter(in.State, nil)
-			}
-			if in.Text != "" {
-				q.Filter("text", db.Args{"text": in.Text})
-			}
-			page, err := readPage(ctx, s.db, in.ListIn, invitationList, q)
-			if err != nil {
-				return nil, err
-			}
-			now := s.clock.Now()
-			return &out[api.List[invitationBody]]{Body: api.NewList(page, func(r InvitationRow) invitationBody { return newInvitationBody(r.Invitation, now) })}, nil
-		})
+	api.Register(m, api.Op{
+		Method: http.MethodGet, Path: "/invitations", Permission: ManageMembers, ID: "list-invitations",
+		Summary: "List invitations", Tag: "Members",
+	}, func(ctx context.Context, in *listIn) (*out[api.List[invitationBody]], error) {
+		q := invitationList.Query()
+		if in.State != "" {
+			q.Filter(in.State, nil)
+		}
+		if err := searchable(in.Text); err != nil {
+			return nil, err
+		}
+		if in.Text != "" {
+			q.Filter("text", db.Args{"text": in.Text})
+		}
+		page, err := readPage(ctx, s.db, in.ListIn, invitationList, q)
+		if err != nil {
+			return nil, err
+		}
+		now := s.clock.Now()
+		return &out[api.List[invitationBody]]{Body: api.NewList(page, func(r InvitationRow) invitationBody { return newInvitationBody(r.Invitation, now) })}, nil
+	})
 	type postIn struct {
 		Body struct {
 			Email string      `json:"email"`
 			Role  access.Role `json:"role" enum:"viewer,member,approver,admin,owner"`
 		}
 	}
-	api.Register(m, api.Op{Method: http.MethodPost, Path: "/invitations", Permission: ManageMembers, ID: "create-invitation", Summary: "Invite a person", Tag: "Members", Status: http.StatusCreated},
-		func(ctx context.Context, in *postIn) (*created[issuedBody], error) {
-			if err := s.mayInvite(api.Request(ctx)); err != nil {
-				return nil, err
-			}
-			issued, err := s.Invite(ctx, api.Actor(ctx), NewInvitation{Email: in.Body.Email, Role: in.Body.Role})
-			if err != nil {
-				return nil, err
-			}
-			return &created[issuedBody]{Location: location(ctx, "/invitations/"+issued.ID.String()), Body: s.issuedBody(issued)}, nil
-		})
-	api.Register(m, api.Op{Method: http.MethodPost, Path: "/invitations/{id}/resend", Permission: ManageMembers, ID: "resend-invitation", Summary: "Make a new link for an invitation", Tag: "Members"},
-		func(ctx context.Context, in *byID) (*out[issuedBody], error) {
-			id, err := in.parse("invitation")
-			if err != nil {
-				return nil, err
-			}
-			if err := s.mayInvite(api.Request(ctx)); err != nil {
-				return nil, err
-			}
-			issued, err := s.ResendInvitation(ctx, api.Actor(ctx), id)
-			if err != nil {
-				return nil, err
-			}
-			return &out[issuedBody]{Body: s.issuedBody(issued)}, nil
-		})
-	api.Register(m, api.Op{Method: http.MethodDelete, Path: "/invitations/{id}", Permission: ManageMembers, ID: "revoke-invitation", Summary: "Revoke an invitation", Tag: "Members", Status: http.StatusNoContent},
-		func(ctx context.Context, in *byID) (*struct{}, error) {
-			id, err := in.parse("invitation")
-			if err != nil {
-				return nil, err
-			}
-			return nil, s.RevokeInvitation(ctx, api.Actor(ctx), id)
-		})
+	api.Register(m, api.Op{
+		Method: http.MethodPost, Path: "/invitations", Permission: ManageMembers, ID: "create-invitation",
+		Summary: "Invite a person", Tag: "Members", Status: http.StatusCreated,
+	}, func(ctx context.Context, in *postIn) (*created[invitationBody], error) {
+		if err := s.mayInvite(api.Request(ctx)); err != nil {
+			return nil, err
+		}
+		issued, err := s.Invite(ctx, api.Actor(ctx), NewInvitation{Email: in.Body.Email, Role: in.Body.Role})
+		if err != nil {
+			return nil, err
+		}
+		return &created[invitationBody]{Location: location(ctx, "/invitations/"+issued.ID.String()), Body: s.issuedBody(issued)}, nil
+	})
+	api.Register(m, api.Op{
+		Method: http.MethodPost, Path: "/invitations/{id}/resend", Permission: ManageMembers, ID: "resend-invitation",
+		Summary: "Make a new link for an invitation", Tag: "Members",
+	}, func(ctx context.Context, in *ByID) (*out[invitationBody], error) {
+		id, err := in.parse("invitation")
+		if err != nil {
+			return nil, err
+		}
+		if err := s.mayInvite(api.Request(ctx)); err != nil {
+			return nil, err
+		}
+		issued, err := s.ResendInvitation(ctx, api.Actor(ctx), id)
+		if err != nil {
+			return nil, err
+		}
+		return &out[invitationBody]{Body: s.issuedBody(issued)}, nil
+	})
+	api.Register(m, api.Op{
+		Method: http.MethodDelete, Path: "/invitations/{id}", Permission: ManageMembers, ID: "revoke-invitation",
+		Summary: "Revoke an invitation", Tag: "Members", Status: http.StatusNoContent,
+	}, func(ctx context.Context, in *ByID) (*struct{}, error) {
+		id, err := in.parse("invitation")
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.RevokeInvitation(ctx, api.Actor(ctx), id)
+	})
 }
 
-func (s *Service) issuedBody(i Issued) issuedBody {
-	return issuedBody{invitationBody: newInvitationBody(i.Invitation, s.clock.Now()), Link: i.Link}
+func (s *Service) issuedBody(i Issued) invitationBody {
+	body := newInvitationBody(i.Invitation, s.clock.Now())
+	body.Link = i.Link
+	return body
 }
 
 func (s *Service) workspaceOperations(m *api.Module) {
-	api.Register(m, api.Op{Method: http.MethodGet, Path: "/workspace", Permission: ReadWorkspace, ID: "read-workspace", Summary: "Read the workspace", Tag: "Workspace"},
-		func(ctx context.Context, _ *struct{}) (*out[workspaceBody], error) {
-			ws, err := s.Workspace(ctx, api.Actor(ctx))
-			if err != nil {
-				return nil, err
-			}
-			return &out[workspaceBody]{Body: newWorkspaceBody(ws)}, nil
-		})
+	api.Register(m, api.Op{
+		Method: http.MethodGet, Path: "/workspace", Permission: ReadWorkspace, ID: "read-workspace",
+		Summary: "Read the workspace", Tag: "Workspace",
+	}, func(ctx context.Context, _ *struct{}) (*out[workspaceBody], error) {
+		ws, err := s.Workspace(ctx, api.Actor(ctx))
+		if err != nil {
+			return nil, err
+		}
+		return &out[workspaceBody]{Body: newWorkspaceBody(ws)}, nil
+	})
 	type patchIn struct {
 		IfMatch string `header:"If-Match"`
 		Body    struct {
@@ -282,14 +301,16 @@ func (s *Service) workspaceOperations(m *api.Module) {
 			Version  *int64  `json:"version,omitempty"`
 		}
 	}
-	api.Register(m, api.Op{Method: http.MethodPatch, Path: "/workspace", Permission: ManageWorkspace, ID: "change-workspace", Summary: "Change the settings of the workspace", Tag: "Workspace"},
-		func(ctx context.Context, in *patchIn) (*out[workspaceBody], error) {
-			ws, err := s.ChangeWorkspace(ctx, api.Actor(ctx), WorkspaceChange{
-				Name: in.Body.Name, TimeZone: in.Body.TimeZone, Version: in.Body.Version, IfMatch: in.IfMatch,
-			})
-			if err != nil {
-				return nil, err
-			}
-			return &out[workspaceBody]{Body: newWorkspaceBody(ws)}, nil
+	api.Register(m, api.Op{
+		Method: http.MethodPatch, Path: "/workspace", Permission: ManageWorkspace, ID: "change-workspace",
+		Summary: "Change the settings of the workspace", Tag: "Workspace",
+	}, func(ctx context.Context, in *patchIn) (*out[workspaceBody], error) {
+		ws, err := s.ChangeWorkspace(ctx, api.Actor(ctx), WorkspaceChange{
+			Name: in.Body.Name, TimeZone: in.Body.TimeZone, Version: in.Body.Version, IfMatch: in.IfMatch,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return &out[workspaceBody]{Body: newWorkspaceBody(ws)}, nil
+	})
 }

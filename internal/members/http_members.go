@@ -101,7 +101,7 @@ func memberListView(r *web.Request, f Filter, sort string, page db.Page[Member],
 		{"email", ui.Column{Text: "E-mail", Leaves: ui.LeavesThird}},
 		{"role", ui.Column{Text: "Role"}},
 		{"", ui.Column{Text: "State"}},
-		{"last_seen", ui.Column{Text: "Last seen", Leaves: ui.LeavesNext}},
+		{"last_seen", ui.Column{Text: "Last seen", Leaves: ui.LeavesThird}},
 		{"joined", ui.Column{Text: "Joined", Leaves: ui.LeavesFirst}},
 	})
 	for _, m := range page.Items {

@@ -2,6 +2,8 @@ package members
 
 import (
 	"context"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -194,6 +196,9 @@ type Filter struct {
 
 func (f Filter) query() (*db.ListQuery[Member], error) {
 	q := memberList.Query()
+	if err := searchable(f.Text); err != nil {
+		return nil, err
+	}
 	if f.Text != "" {
 		q.Filter("text", db.Args{"text": f.Text})
 	}
@@ -210,6 +215,14 @@ func (f Filter) query() (*db.ListQuery[Member], error) {
 		q.Filter("state", db.Args{"state": f.State})
 	}
 	return q, nil
+}
+
+// searchable refuses what no text of the database can hold.
+func searchable(text string) error {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return fault.InvalidField("q", "invalid_text", "This contains characters that no record holds.")
+	}
+	return nil
 }
 
 // ExportMembers calls fn for each member that matches, and records the export.

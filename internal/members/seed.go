@@ -18,6 +18,11 @@ func (s *Service) SeedWorkspace(ctx context.Context, in NewWorkspace, owner uuid
 	return s.createWorkspace(ctx, db.System(uuid.Nil, seedReason), in, owner, Seeded)
 }
 
+// WorkspaceBySlug finds a workspace that an earlier run of the demo made.
+func (s *Service) WorkspaceBySlug(ctx context.Context, slug string) (uuid.UUID, error) {
+	return workspaceBySlug.One(ctx, s.db.SystemRead(), db.Args{"slug": slug})
+}
+
 // SeedMember adds a person to a workspace for demo data. Somebody who belongs to it
 // already stays as they are.
 func (s *Service) SeedMember(ctx context.Context, workspaceID, userID uuid.UUID, role access.Role) (Member, error) {

@@ -27,6 +27,8 @@ var (
 	SELECT id FROM workspaces WHERE id = @ws FOR NO KEY UPDATE`).Called("workspace")
 	saveWorkspace = db.DefineCommand("members.save_workspace", `
 	UPDATE workspaces SET name = @name, timezone = @timezone, version = @version, updated_at = @now WHERE id = @ws`)
+	workspaceBySlug = db.DefineSystem[uuid.UUID]("members.workspace_by_slug", `
+	SELECT id FROM workspaces WHERE slug = @slug`).Called("workspace")
 	takenSlugs = db.DefineSystem[string]("members.taken_slugs", `
 	SELECT slug FROM workspaces WHERE slug = ANY (@slugs)`)
 )

@@ -4,7 +4,7 @@ package identity
 import "github.com/vigilo/vigilo/templates/ui"
 
 // Login is the sign-in page. With Dev the people of the development login are listed
-// instead of the provider's button.
+// instead of the provider's button; without both, nobody can sign in.
 type Login struct {
 	Provider  string
 	StartHref string
@@ -103,13 +103,15 @@ type Token struct {
 type NewToken struct {
 	Tabs   *ui.Tabs // of the account page
 	Head   ui.PageHead
-	Choose *ChooseWorkspace
+	Choose *ChooseWorkspace // nil when there is no choice
 	Form   ui.Form
 	Name   ui.Field
 	Role   *ui.Field
 	Expiry ui.Field
 	Access ui.Field
 	Error  string // about the permissions
+	Open   bool   // shows the permissions at once
+	Aside  string // which workspace, on the account page
 	Groups []ScopeGroup
 	Cancel string
 	Submit string

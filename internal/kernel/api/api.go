@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -72,6 +74,7 @@ func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
 	cfg.CreateHooks = nil // no $schema field in bodies
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
 	cfg.RejectUnknownQueryParameters = true
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", BearerFormat: "vgl_…"},
 	}
@@ -86,11 +89,38 @@ func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
 	return a
 }
 
+var modulePath = regexp.MustCompile(`/internal/(?:kernel/)?([a-z]+)`)
+
+// schemaName names the schema of a type after its module too, because two modules may
+// each have a type of the same name.
+func schemaName(t reflect.Type, hint string) string {
+	name := strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "Body", "")
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	// The name of a generic type holds the package of its argument, which says more.
+	m := modulePath.FindStringSubmatch(t.Name())
+	if m == nil {
+		m = modulePath.FindStringSubmatch(t.PkgPath())
+	}
+	if m == nil || t.Name() == "" {
+		return huma.DefaultSchemaNamer(t, hint)
+	}
+	module := strings.ToUpper(m[1][:1]) + m[1][1:]
+	if strings.HasPrefix(name, module) {
+		return name
+	}
+	return module + name
+}
+
 // Document returns the OpenAPI document.
 func (a *API) Document() *huma.OpenAPI { return a.huma.OpenAPI() }
 
 // Module returns the API of a module.
 func (a *API) Module(name string) *Module { return &Module{a: a, name: name} }
+
+// ExtPermission is where an operation of the document names its permission for programs.
+const ExtPermission = "x-permission"
 
 const (
 	metaModule     = "vigilo.module"
@@ -98,13 +128,23 @@ const (
 )
 
 // Register adds an operation. In and Out follow huma: fields tagged path, query and
-// header, and a field Body. Errors keep their kind.
+// header, and a field Body. Errors keep their kind. It panics when In embeds a struct that
+// is not exported: huma would not read its parameters and refuse them as unknown.
 func Register[In, Out any](m *Module, op Op, fn func(ctx context.Context, in *In) (*Out, error)) {
+	if name, ok := hiddenEmbed(reflect.TypeFor[In]()); ok {
+		panic("api: operation " + op.ID + " embeds " + name + ", which must be exported to be read")
+	}
 	hop := huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: op.Path, Summary: op.Summary, Tags: []string{op.Tag},
 		DefaultStatus: op.Status, Description: "Needs the permission `" + string(op.Permission) + "`.",
-		Metadata: map[string]any{metaModule: m.name, metaPermission: op.Permission},
-		Errors:   []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
+		Metadata:   map[string]any{metaModule: m.name, metaPermission: op.Permission},
+		Extensions: map[string]any{ExtPermission: string(op.Permission)},
+		Errors: []int{
+			http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests,
+		},
+	}
+	if op.Method != http.MethodGet {
+		hop.Errors = append(hop.Errors, http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	huma.Register(m.a.huma, hop, func(ctx context.Context, in *In) (*Out, error) {
 		out, err := fn(ctx, in)
@@ -116,6 +156,26 @@ func Register[In, Out any](m *Module, op Op, fn func(ctx context.Context, in *In
 		}
 		return out, nil
 	})
+}
+
+// hiddenEmbed returns the name of an embedded struct that reflection cannot see.
+func hiddenEmbed(in reflect.Type) (name string, found bool) {
+	if in.Kind() != reflect.Struct {
+		return "", false
+	}
+	for i := range in.NumField() {
+		f := in.Field(i)
+		if !f.Anonymous {
+			continue
+		}
+		if !f.IsExported() {
+			return f.Type.String(), true
+		}
+		if name, found = hiddenEmbed(f.Type); found {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // statusError is an error in the shape of the API that huma can write.
@@ -154,20 +214,28 @@ func fromHuma(c huma.Context, status int, msg string, errs []error) huma.StatusE
 	for _, err := range errs {
 		d := web.ErrorDetail{Code: "invalid", Message: err.Error()}
 		if h, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			d.Message = h.Message
-			d.Field = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(h.Location, "body."), "query."), "path.")
-			switch {
-			case strings.HasPrefix(h.Message, "expected required property "):
-				d.Code, d.Field = "required", strings.Fields(h.Message)[3]
-			case h.Message == "unexpected property":
-				d.Code = "unknown_field"
-			case h.Message == "unknown query parameter":
-				d.Code = "unknown_parameter"
-			}
+			d = detail(h)
 		}
 		info.Details = append(info.Details, d)
 	}
 	return e
+}
+
+// detail shapes one problem that huma found; its messages tell which kind it is.
+func detail(h *huma.ErrorDetail) web.ErrorDetail {
+	// A location is body, query or path, and then the way to the field.
+	_, field, _ := strings.Cut(h.Location, ".")
+	missing, isMissing := strings.CutPrefix(h.Message, "expected required property ")
+	switch {
+	case isMissing:
+		name, _, _ := strings.Cut(missing, " ")
+		return web.ErrorDetail{Code: "required", Field: strings.TrimPrefix(field+"."+name, "."), Message: "This field is required."}
+	case h.Message == "unexpected property":
+		return web.ErrorDetail{Code: "unknown_field", Field: field, Message: "There is no such field."}
+	case h.Message == "unknown query parameter":
+		return web.ErrorDetail{Code: "unknown_parameter", Field: field, Message: "There is no such parameter."}
+	}
+	return web.ErrorDetail{Code: "invalid", Field: field, Message: h.Message}
 }
 
 // adapter gives huma's operations to the router, which knows about people and rights.
@@ -183,7 +251,7 @@ func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	ad.a.s.AddAPI(module, op.Method, op.Path, perm, func(r *web.Request) error {
 		ctx := context.WithValue(r.Context(), requestKey{}, r)
 		r.Request = r.WithContext(ctx)
-		if err := checkJSON(r); err != nil {
+		if err := readBody(r); err != nil {
 			return err
 		}
 		serve := func(w http.ResponseWriter) { handler(humachi.NewContext(op, r.Request, w)) }
@@ -194,23 +262,6 @@ func (ad adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		serve(r.W)
 		return nil
 	})
-}
-
-// checkJSON refuses bodies that are not JSON before anything reads them.
-func checkJSON(r *web.Request) error {
-	if r.ContentLength == 0 || r.Method == http.MethodGet {
-		return nil
-	}
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	switch kind = strings.TrimSpace(strings.ToLower(kind)); kind {
-	case "application/json", "text/csv", "multipart/form-data":
-		return nil
-	case "":
-		if r.ContentLength < 0 {
-			return nil
-		}
-	}
-	return &fault.Error{Kind: fault.Invalid, Code: "unsupported_media_type", Message: "Send JSON (Content-Type: application/json)."}
 }
 
 // List is the shape of every list answer.

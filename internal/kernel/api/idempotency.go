@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"time"
 	"unicode/utf8"
@@ -57,12 +57,12 @@ func (a *API) once(r *web.Request, key string, serve func(http.ResponseWriter)) 
 	if len(key) > 255 || !utf8.ValidString(key) || bytes.ContainsRune([]byte(key), 0) {
 		return fault.InvalidField("Idempotency-Key", "too_long", "An Idempotency-Key has at most 255 characters.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(r.W, r.Body, 1<<20))
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "multipart/form-data" {
+		return fault.InvalidField("Idempotency-Key", "not_allowed", "An upload takes no Idempotency-Key.")
+	}
+	body, err := io.ReadAll(r.Body) // readBody has bounded it
 	if err != nil {
-		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
-			return &fault.Error{Kind: fault.Invalid, Code: "too_large", Message: "The body is larger than 1 MiB; send less at once."}
-		}
-		return &fault.Error{Kind: fault.Invalid, Code: "malformed", Message: "The body could not be read.", Cause: err}
+		return fmt.Errorf("read body again: %w", err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	sum := sha256.Sum256(append([]byte(r.Method+" "+r.URL.RequestURI()+"\n"), body...))
@@ -76,11 +76,28 @@ func (a *API) once(r *web.Request, key string, serve func(http.ResponseWriter)) 
 		return a.replay(r, kept, sum[:])
 	}
 	rec := &capture{header: http.Header{}}
-	serve(rec)
+	a.serveOrForget(r, args, rec, serve)
 	if err := a.keep(r, args, rec); err != nil {
 		return err
 	}
 	return rec.copyTo(r)
+}
+
+// serveOrForget serves into rec. A panic is a failure of ours like any other: the key is
+// released before it goes on, else every repetition would wait for an answer that never
+// comes.
+func (a *API) serveOrForget(r *web.Request, args db.Args, rec *capture, serve func(http.ResponseWriter)) {
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		if err := a.keep(r, args, &capture{status: http.StatusInternalServerError}); err != nil {
+			r.LogFailure(fmt.Errorf("forget key after a panic: %w", err))
+		}
+	}()
+	serve(rec)
+	done = true
 }
 
 func (a *API) reserve(r *web.Request, args db.Args, sum []byte) (kept keyRow, reserved bool, err error) {
@@ -123,9 +140,11 @@ func (a *API) replay(r *web.Request, kept keyRow, sum []byte) error {
 // keep stores an answer sealed, since some answers hold a secret that is shown once. What
 // failed on our side is forgotten, so that the caller can repeat it.
 func (a *API) keep(r *web.Request, args db.Args, rec *capture) error {
-	return a.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	// A caller who hung up will ask again, and must find what came of it.
+	ctx := context.WithoutCancel(r.Context())
+	return a.db.InWorkspace(ctx, r.Actor, func(tx *db.Tx) error {
 		if rec.status >= 500 {
-			_, err := releaseKey.Run(r.Context(), tx, args)
+			_, err := releaseKey.Run(ctx, tx, args)
 			return err
 		}
 		sealed, err := a.sealer.Seal(r.Workspace.ID, bodyPurpose, rec.body.Bytes())
@@ -136,7 +155,7 @@ func (a *API) keep(r *web.Request, args db.Args, rec *capture) error {
 		if err != nil {
 			return fmt.Errorf("encode headers: %w", err)
 		}
-		_, err = finishKey.Run(r.Context(), tx, db.Args{
+		_, err = finishKey.Run(ctx, tx, db.Args{
 			"actor": args["actor"], "key": args["key"], "status": rec.status, "headers": headers, "body": sealed,
 		})
 		return err

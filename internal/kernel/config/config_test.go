@@ -296,6 +296,8 @@ func TestUnknownVariablesAreReportedWithTheNearestName(t *testing.T) {
 		// Kubernetes adds these beside a service that is called vigilo.
 		"VIGILO_SERVICE_HOST=10.0.0.1", "VIGILO_SERVICE_PORT=80", "VIGILO_SERVICE_PORT_HTTP=80", "VIGILO_PORT=tcp://10.0.0.1:80",
 		"VIGILO_PORT_80_TCP_ADDR=10.0.0.1",
+		// The client of the API reads these.
+		"VIGILO_API_URL=https://vigilo.example.com", "VIGILO_API_TOKEN=x",
 	})
 	want := []string{
 		"VIGILO_ADR: is not a setting of Vigilo; did you mean VIGILO_ADDR?",

@@ -30,6 +30,10 @@ func Table() string {
 // that is called vigilo.
 var serviceVariable = regexp.MustCompile(`^VIGILO_(SERVICE_(HOST|PORT)|PORT)(_[A-Z0-9_]+)?$`)
 
+// clientPrefix begins the variables of the command-line client (internal/cli). People set
+// them in the shell from which they start the server too.
+const clientPrefix = "VIGILO_API_"
+
 // unknown reports names that start with VIGILO_ and are no variable, in order: a typing
 // error would otherwise mean a default that nobody wanted.
 func unknown(values map[string]string) []Problem {
@@ -42,7 +46,8 @@ func unknown(values map[string]string) []Problem {
 	}
 	var out []Problem
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !strings.HasPrefix(name, "VIGILO_") || slices.Contains(known, name) || serviceVariable.MatchString(name) {
+		if !strings.HasPrefix(name, "VIGILO_") || slices.Contains(known, name) || serviceVariable.MatchString(name) ||
+			strings.HasPrefix(name, clientPrefix) {
 			continue
 		}
 		message := "is not a setting of Vigilo; remove it"

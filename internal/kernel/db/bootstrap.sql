@@ -9,6 +9,10 @@ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'vigilo_audit') THEN
         CREATE ROLE vigilo_audit NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
     END IF;
+    -- Owns the word search of the audit log and nothing else.
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'vigilo_audit_search') THEN
+        CREATE ROLE vigilo_audit_search NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+    END IF;
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'vigilo_app') THEN
         CREATE ROLE vigilo_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
     END IF;
@@ -16,4 +20,4 @@ BEGIN
         CREATE ROLE vigilo_system LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
     END IF;
 END $$;
-GRANT vigilo_audit TO vigilo_owner;
+GRANT vigilo_audit, vigilo_audit_search TO vigilo_owner;

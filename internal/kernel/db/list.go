@@ -22,6 +22,9 @@ type SortBy[T any] struct {
 	Expr string
 	Cast string
 	Of   func(T) string
+	// Bound repeats the place of a page as a plain bound on Expr. A list whose table is
+	// partitioned by Expr needs it: the comparison of rows alone prunes no partition.
+	Bound bool
 }
 
 // ListSpec declares a list: its columns and tables, the conditions that a caller may
@@ -57,6 +60,9 @@ func DefineList[T any](spec ListSpec[T]) List[T] {
 	for name, s := range spec.Sorts {
 		sql := base + fmt.Sprintf(" AND (%s, %s) > (@cursor_value::%s, @cursor_id::uuid)\nORDER BY %s, %s\nLIMIT @limit",
 			s.Expr, spec.IDExpr, s.Cast, s.Expr, spec.IDExpr)
+		if s.Bound {
+			sql = strings.Replace(sql, "\nORDER", fmt.Sprintf(" AND %s >= @cursor_value::%s\nORDER", s.Expr, s.Cast), 1)
+		}
 		declare(Declared{Name: spec.Name + ".sort." + name, SQL: sql, Role: AppRole, Row: row})
 	}
 	for name, cond := range spec.Filters {
@@ -130,6 +136,13 @@ func (q *ListQuery[T]) Limit(n int) *ListQuery[T] {
 	return q
 }
 
+// Chunk makes pages of 1,000 rows, for an export that reads page by page and holds no
+// transaction while it writes.
+func (q *ListQuery[T]) Chunk() *ListQuery[T] {
+	q.limit = 1000
+	return q
+}
+
 // After goes to the place that a former page's Next or Prev named. A cursor that is
 // damaged, or belongs to another order, is fault.Invalid.
 func (q *ListQuery[T]) After(text string) (*ListQuery[T], error) {
@@ -181,6 +194,9 @@ func (q *ListQuery[T]) build() (string, Args) {
 			op = "<"
 		}
 		fmt.Fprintf(&b, "\n AND (%s, %s) %s (@cursor_value::%s, @cursor_id::uuid)", sort.Expr, spec.IDExpr, op, sort.Cast)
+		if sort.Bound {
+			fmt.Fprintf(&b, "\n AND %s %s= @cursor_value::%s", sort.Expr, op, sort.Cast)
+		}
 		args["cursor_value"], args["cursor_id"] = q.cursor.Value, q.cursor.ID
 	}
 	dir := ""
@@ -260,13 +276,16 @@ func (q *ListQuery[T]) Queue(b *Batch) *PageResult[T] {
 const CountCap = 10_000
 
 // QueueCount adds a count of the rows that match, capped at CountCap + 1, to a batch.
-func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] {
+func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] { return q.QueueCountTo(b, CountCap+1) }
+
+// QueueCountTo is QueueCount with another cap, for exports.
+func (q *ListQuery[T]) QueueCountTo(b *Batch, limit int) *Result[int64] {
 	var s strings.Builder
 	fmt.Fprintf(&s, "SELECT count(*) FROM (SELECT 1 FROM %s\nWHERE %s", q.list.spec.From, q.list.spec.Where)
 	for _, c := range q.conds {
 		s.WriteString("\n AND " + c)
 	}
-	fmt.Fprintf(&s, "\nLIMIT %d) AS capped", CountCap+1)
+	fmt.Fprintf(&s, "\nLIMIT %d) AS capped", limit)
 	sql := s.String()
 	out := &Result[int64]{}
 	b.b.Queue(sql, q.args.with(b.auto, ArgNames(sql))).Query(func(rows pgx.Rows) error {
@@ -280,7 +299,7 @@ func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] {
 // Each calls fn for every matching row in order, page by page inside one transaction,
 // for exports. It stops at the first error.
 func (q *ListQuery[T]) Each(ctx context.Context, s Session, fn func(T) error) error {
-	q.limit = 1000
+	q.Chunk()
 	for {
 		p, err := q.Page(ctx, s)
 		if err != nil {

@@ -70,16 +70,24 @@ type LiveMessage struct {
 	UserID uuid.UUID `json:"user"`
 }
 
-var notifyLive = db.DefineCommand("event.notify_live", `SELECT pg_notify('vigilo_live', @message)`)
+var notifyLive = db.DefineCommand("event.notify_live", `
+	SELECT pg_notify('vigilo_live', message) FROM unnest(@messages::text[]) AS message`)
 
-// Tell sends a message to open pages of the workspace when tx commits.
-func Tell(ctx context.Context, tx *db.Tx, m LiveMessage) error {
-	m.WorkspaceID = tx.Actor.WorkspaceID
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode live message: %w", err)
+// Tell sends messages to open pages of the workspace when tx commits.
+func Tell(ctx context.Context, tx *db.Tx, messages ...LiveMessage) error {
+	if len(messages) == 0 {
+		return nil
 	}
-	_, err = notifyLive.Run(ctx, tx, db.Args{"message": string(raw)})
+	texts := make([]string, len(messages))
+	for i, m := range messages {
+		m.WorkspaceID = tx.Actor.WorkspaceID
+		raw, err := json.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("encode live message: %w", err)
+		}
+		texts[i] = string(raw)
+	}
+	_, err := notifyLive.Run(ctx, tx, db.Args{"messages": texts})
 	return err
 }
 

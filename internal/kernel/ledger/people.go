@@ -54,13 +54,15 @@ var (
 	INSERT INTO audit.pii (workspace_id, id, subject_id, ciphertext) VALUES (@ws, @id, @subject, @ciphertext)`)
 	refExists = db.Define[bool]("ledger.pii_exists", `
 	SELECT EXISTS (SELECT 1 FROM audit.pii WHERE workspace_id = @ws AND id = @id)`)
-	loadPII = db.Define[piiRow]("ledger.load_pii", `
+	loadPII = db.Define[SealedPerson]("ledger.load_pii", `
 	SELECT p.id, p.subject_id, p.ciphertext, k.sealed_key
 	FROM audit.pii p JOIN audit.pii_key k ON k.workspace_id = p.workspace_id AND k.subject_id = p.subject_id
 	WHERE p.workspace_id = @ws AND p.id = ANY (@ids)`)
 )
 
-type piiRow struct {
+// SealedPerson is personal data as it is stored: a row of audit.pii with the key of its
+// subject from audit.pii_key. SealedKey is nil once the person was erased.
+type SealedPerson struct {
 	ID         uuid.UUID `db:"id"`
 	SubjectID  uuid.UUID `db:"subject_id"`
 	Ciphertext []byte    `db:"ciphertext"`
@@ -173,15 +175,22 @@ func (l *Ledger) People(ctx context.Context, tx *db.Tx, refs []uuid.UUID) (map[u
 	if err != nil {
 		return nil, err
 	}
+	return l.OpenPeople(tx.Actor.WorkspaceID, rows)
+}
+
+// OpenPeople opens personal data that a query of the workspace has read together with its
+// entries, by the id of the row. A person who was erased is missing.
+func (l *Ledger) OpenPeople(workspace uuid.UUID, rows []SealedPerson) (map[uuid.UUID]Person, error) {
 	out := make(map[uuid.UUID]Person, len(rows))
 	keys := map[uuid.UUID][]byte{}
 	for _, r := range rows {
-		if r.SealedKey == nil {
+		if _, done := out[r.ID]; done || r.SealedKey == nil {
 			continue
 		}
 		key, ok := keys[r.SubjectID]
 		if !ok {
-			if key, err = l.people.sealer.Open(tx.Actor.WorkspaceID, keyPurpose, r.SealedKey); err != nil {
+			var err error
+			if key, err = l.people.sealer.Open(workspace, keyPurpose, r.SealedKey); err != nil {
 				return nil, fmt.Errorf("open data key: %w", err)
 			}
 			keys[r.SubjectID] = key

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -53,6 +54,39 @@ type Dialer struct {
 	policy   Policy
 	resolver Resolver
 	timeout  time.Duration
+	gate     Gate
+}
+
+// Gate is asked before each connection with the address that it would go to. It does not
+// wait: it returns what to call once the connection is closed, or an error that the caller
+// of DialContext gets, so that waiting never counts as a slow target.
+type Gate func(addr netip.Addr) (release func(), err error)
+
+// WithGate returns a copy of d that asks g before it connects.
+func (d *Dialer) WithGate(g Gate) *Dialer {
+	gated := *d
+	gated.gate = g
+	return &gated
+}
+
+// gateError marks what a gate said among other failures.
+type gateError struct{ err error }
+
+func (e *gateError) Error() string { return e.err.Error() }
+func (e *gateError) Unwrap() error { return e.err }
+
+// gatedConn tells the gate when it is closed.
+type gatedConn struct {
+	net.Conn
+	release func()
+	once    sync.Once
+}
+
+// Close closes the connection and frees its place.
+func (c *gatedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(c.release)
+	return err
 }
 
 // Option changes a Dialer while it is made.
@@ -180,7 +214,9 @@ func (d *Dialer) race(ctx context.Context, network, host string, targets []netip
 				return r.conn, nil
 			}
 			// A missing IPv6 route says less than what the next address answered.
-			if best == nil || Classify(best) == ClassUnreachable {
+			// What a gate said comes first: that address was not tried at all.
+			_, shut := errors.AsType[*gateError](r.err)
+			if best == nil || shut || Classify(best) == ClassUnreachable {
 				best = r.err
 			}
 			next.Reset(0)
@@ -204,9 +240,21 @@ func (d *Dialer) connect(ctx context.Context, network, host string, target netip
 			return nil
 		},
 	}
+	if d.gate == nil {
+		conn, err := dialer.DialContext(ctx, network, target.String())
+		if err != nil {
+			return nil, fmt.Errorf("connect to %q: %w", host, err)
+		}
+		return conn, nil
+	}
+	release, err := d.gate(target.Addr())
+	if err != nil {
+		return nil, fmt.Errorf("connect to %q: %w", host, &gateError{err})
+	}
 	conn, err := dialer.DialContext(ctx, network, target.String())
 	if err != nil {
+		release()
 		return nil, fmt.Errorf("connect to %q: %w", host, err)
 	}
-	return conn, nil
+	return &gatedConn{Conn: conn, release: release}, nil
 }

@@ -63,6 +63,14 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration, remainin
 	return false, time.Duration(math.Ceil((1-b.tokens)/l.rate*1e6)) * time.Microsecond, 0
 }
 
+// Limit returns how many tokens a key has at most.
+func (l *Limiter) Limit() int { return int(l.burst) }
+
+// Refill returns how long it takes until n tokens have come back.
+func (l *Limiter) Refill(n int) time.Duration {
+	return time.Duration(math.Ceil(float64(n)/l.rate*1e6)) * time.Microsecond
+}
+
 // bucket returns the refilled bucket of a key and marks it as used.
 func (l *Limiter) bucket(key string) *bucket {
 	now := l.clock.Now()

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"strconv"
 
 	"github.com/google/uuid"
 
@@ -104,7 +103,7 @@ func (s *Server) fail(r *Request, err error) {
 		return
 	}
 	if l, ok := errors.AsType[*limited](err); ok {
-		r.W.Header().Set("Retry-After", strconv.Itoa(int(l.retry.Seconds()+0.999)))
+		r.W.Header().Set("Retry-After", seconds(l.retry))
 	}
 	if code == http.StatusServiceUnavailable {
 		r.W.Header().Set("Retry-After", "5")

@@ -7,9 +7,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +43,7 @@ type Options struct {
 	// Shell supplies what the shell shows besides the page: unread notifications and counts.
 	Shell ShellSource
 	// APILimit bounds calls per token; nil means no limit.
-	APILimit Limiter
+	APILimit Quota
 	// OnDenied records refusals of privileged actions in the audit log.
 	OnDenied func(ctx context.Context, a db.Actor, route Route)
 	Static   http.Handler
@@ -50,6 +52,14 @@ type Options struct {
 // Limiter says whether a caller may go on now; kernel/ratelimit implements it.
 type Limiter interface {
 	Allow(key string) (ok bool, retryAfter time.Duration, remaining int)
+}
+
+// Quota is a limiter that tells callers of the API where they stand.
+type Quota interface {
+	Limiter
+	// Limit is how many calls there can be at once, Refill how long until n are free again.
+	Limit() int
+	Refill(n int) time.Duration
 }
 
 // Server is the HTTP side of the program.
@@ -111,7 +121,7 @@ func isAPI(path string) bool {
 		return false
 	}
 	_, rest, _ = strings.Cut(rest, "/")
-	return rest == "api" || strings.HasPrefix(rest, "api/")
+	return strings.HasPrefix(rest, "api/") // api alone is the page about it
 }
 
 // csp allows what the pages use and nothing else: no inline script, no inline style.
@@ -203,7 +213,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (s *Server) request(w http.ResponseWriter, req *http.Request, route Route) *Request {
-	return &Request{Request: req, W: w, Route: route, ID: RequestID(req.Context()), s: s}
+	return &Request{Request: req, W: w, Route: route, ID: RequestID(req.Context()), s: s, began: s.o.Clock.Now()}
 }
 
 // serve finds out who asks, whether they may, and lets the handler answer.
@@ -341,18 +351,26 @@ func (s *Server) admit(r *Request) error {
 	return nil
 }
 
+// limitAPI counts a call and says in each answer how many are left and in how many
+// seconds all of them are.
 func (s *Server) limitAPI(r *Request) error {
 	if s.o.APILimit == nil {
 		return nil
 	}
+	limit := s.o.APILimit.Limit()
 	ok, retry, remaining := s.o.APILimit.Allow(r.Principal.ID.String())
 	h := r.W.Header()
-	h.Set("RateLimit-Remaining", fmt.Sprint(remaining))
+	h.Set("RateLimit-Limit", strconv.Itoa(limit))
+	h.Set("RateLimit-Remaining", strconv.Itoa(remaining))
+	h.Set("RateLimit-Reset", seconds(s.o.APILimit.Refill(limit-remaining)))
 	if ok {
 		return nil
 	}
 	return TooMany(retry)
 }
+
+// seconds writes a duration as whole seconds, rounded up: who waits so long waits enough.
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 // TooMany is the answer 429 to somebody who asks too often.
 func TooMany(retry time.Duration) error {
@@ -362,5 +380,5 @@ func TooMany(retry time.Duration) error {
 type limited struct{ retry time.Duration }
 
 func (l *limited) Error() string {
-	return fmt.Sprintf("Too many requests. Try again in %d seconds.", int(l.retry.Seconds()+0.999))
+	return "Too many requests. Try again in " + seconds(l.retry) + " seconds."
 }

@@ -1,0 +1,243 @@
+package alertrules
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vigilo/vigilo/internal/kernel/event"
+	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/web"
+	"github.com/vigilo/vigilo/templates/ui"
+)
+
+// moment shows a time as people say it, with the full one on hover.
+func moment(r *web.Request, t time.Time) ui.Time {
+	local := t.In(r.Zone())
+	return ui.Time{
+		ISO: t.UTC().Format(time.RFC3339), Text: relative(r.Now(), t) + ", " + local.Format("2 Jan 2006"),
+		Title: local.Format("2 January 2006, 15:04 MST"),
+	}
+}
+
+// relative says how far t is from now in the largest unit that fits.
+func relative(now, t time.Time) string {
+	d := t.Sub(now)
+	past := d < 0
+	if past {
+		d = -d
+	}
+	var text string
+	switch {
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		text = plural(int(d/time.Minute), "minute")
+	case d < day:
+		text = plural(int(d/time.Hour), "hour")
+	default:
+		text = plural(int(d/day), "day")
+	}
+	if past {
+		return text + " ago"
+	}
+	return "in " + text
+}
+
+// severityLabel is a severity in words.
+func severityLabel(s event.Severity) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(string(s[:1])) + string(s[1:])
+}
+
+func severityBadge(s event.Severity) ui.Badge {
+	b := ui.Badge{Text: severityLabel(s), Tone: ui.Mute}
+	switch s {
+	case event.Critical:
+		b.Tone, b.Icon = ui.Crit, "circle-x"
+	case event.High:
+		b.Tone, b.Icon = ui.Crit, "circle-alert"
+	case event.Medium:
+		b.Tone, b.Icon = ui.Warn, "triangle-alert"
+	case event.Low:
+		b.Tone, b.Icon = ui.Info, "info"
+	case event.Info:
+	}
+	return b
+}
+
+func stateBadge(a Alert) ui.Badge {
+	switch {
+	case a.State == Resolved && a.ResolvedReason == reasonOneTime:
+		return ui.Badge{Text: "Happened", Tone: ui.Mute, Icon: "history"}
+	case a.State == Resolved:
+		return ui.Badge{Text: "Resolved", Tone: ui.Fine, Icon: "check"}
+	case a.AcknowledgedAt != nil:
+		return ui.Badge{Text: "Acknowledged", Tone: ui.Note, Icon: "user-check"}
+	default:
+		return ui.Badge{Text: "Firing", Tone: ui.Crit, Icon: "siren"}
+	}
+}
+
+func ruleBadge(r Rule) ui.Badge {
+	if r.Enabled {
+		return ui.Badge{Text: "On", Tone: ui.OK, Icon: "circle-check"}
+	}
+	return ui.Badge{Text: "Off", Tone: ui.Mute, Icon: "circle-pause"}
+}
+
+// acknowledger names who looks after an alert.
+func acknowledger(a Alert) string {
+	switch {
+	case a.AcknowledgedAt == nil:
+		return ""
+	case a.Acknowledger == "":
+		return "by a token or a former member"
+	default:
+		return "by " + a.Acknowledger
+	}
+}
+
+// targetText says what a rule watches.
+func targetText(r Rule) string {
+	switch r.Target {
+	case SomeHosts:
+		return plural(len(r.TargetHosts), "host")
+	case TaggedHosts:
+		return "Tagged " + strings.Join(r.TargetTags, ", ")
+	case WholeWorkspace:
+	}
+	return "All hosts"
+}
+
+// recipientsText says whom a rule tells.
+func recipientsText(r Rule) string {
+	var parts []string
+	if r.NotifyAdmins {
+		parts = append(parts, "admins and owners")
+	}
+	if r.NotifyOwner {
+		parts = append(parts, "owner of the host")
+	}
+	for _, p := range []struct {
+		n          int
+		unit, many string
+	}{
+		{len(r.MemberIDs), "member", "members"},
+		{len(r.GroupIDs), "group", "groups"},
+		{len(r.Emails), "address", "addresses"},
+		{len(r.WebhookIDs), "webhook", "webhooks"},
+	} {
+		switch p.n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+p.unit)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.many))
+		}
+	}
+	if len(parts) == 0 {
+		return "Nobody; webhooks that subscribe to alerts"
+	}
+	text := strings.Join(parts, ", ")
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// errorList turns an error into the summary above a form. labels name fields by input.
+func errorList(err error, labels map[string]string) []ui.FormError {
+	e := fault.Find(err)
+	if e == nil {
+		return nil
+	}
+	if len(e.Details) == 0 || e.Kind != fault.Invalid {
+		return []ui.FormError{{Text: e.Message}}
+	}
+	out := make([]ui.FormError, 0, len(e.Details))
+	for _, d := range e.Details {
+		fe := ui.FormError{Text: d.Message}
+		if label, ok := labels[d.Field]; ok {
+			fe.Field, fe.Label = d.Field, label
+		}
+		out = append(out, fe)
+	}
+	return out
+}
+
+// with puts the message of a field beside it.
+func with(f ui.Field, err error) ui.Field {
+	f.Error = form.Messages(err)[f.Name]
+	return f
+}
+
+// address changes one parameter of a list's address and goes to its first page.
+func address(path string, q url.Values, name, value string) string {
+	out := url.Values{}
+	for k, v := range q {
+		if k != "cursor" && k != name && k != "format" && len(v) > 0 && v[0] != "" {
+			out[k] = v
+		}
+	}
+	if value != "" {
+		out.Set(name, value)
+	}
+	if len(out) == 0 {
+		return path
+	}
+	return path + "?" + out.Encode()
+}
+
+// countLabel says how many rows there are; counting stops at 10,000.
+func countLabel(n int64, unit string) string {
+	if n > 10_000 {
+		return "more than 10,000 " + unit + "s"
+	}
+	return plural(int(n), unit)
+}
+
+type sortColumn struct {
+	name string
+	col  ui.Column
+}
+
+// columns makes each heading sort by its column, and the other way when it does already.
+func columns(path string, q url.Values, sort string, cols []sortColumn) []ui.Column {
+	out := make([]ui.Column, len(cols))
+	for i, c := range cols {
+		out[i] = c.col
+		if c.name == "" {
+			continue
+		}
+		next := c.name
+		switch sort {
+		case c.name:
+			next, out[i].Sort = "-"+c.name, ui.Ascending
+		case "-" + c.name:
+			out[i].Sort = ui.Descending
+		}
+		out[i].Href = address(path, q, "sort", next)
+	}
+	return out
+}
+
+// defuse keeps a spreadsheet from taking a cell for a formula.
+func defuse(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+func severityOptions(chosen event.Severity) []ui.Option {
+	all := event.Severities()
+	slices.Reverse(all)
+	out := make([]ui.Option, len(all))
+	for i, s := range all {
+		out[i] = ui.Option{Value: string(s), Text: severityLabel(s), Selected: s == chosen}
+	}
+	return out
+}

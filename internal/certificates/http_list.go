@@ -1,0 +1,502 @@
+package certificates
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/web"
+	views "github.com/vigilo/vigilo/templates/certificates"
+	"github.com/vigilo/vigilo/templates/ui"
+)
+
+// filterNames are the parts of the address that narrow the list.
+func filterNames() []string {
+	return []string{"q", "status", "state", "tag", "issuer", "owner", "view"}
+}
+
+func filterFrom(v url.Values) hostFilter {
+	return hostFilter{
+		Text: v.Get("q"), Status: v.Get("status"), State: v.Get("state"), Tag: v.Get("tag"), Issuer: v.Get("issuer"),
+		Owner: v.Get("owner"), View: v.Get("view"),
+	}
+}
+
+// filterQuery returns the parts of an address that narrow the list, with its "?".
+func filterQuery(v url.Values) string {
+	out := url.Values{}
+	for _, name := range filterNames() {
+		if text := v.Get(name); text != "" {
+			out.Set(name, text)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "?" + out.Encode()
+}
+
+// hostsPage is what the list reads in one round trip.
+type hostsPage struct {
+	page    *db.PageResult[HostItem]
+	count   *db.Result[int64]
+	summary *db.Result[summaryRow]
+	weeks   *db.Result[weekRow]
+	issuers *db.Result[nameCount]
+	tags    *db.Result[nameCount]
+	owners  *db.Result[ownerCount]
+}
+
+func (s *Service) showHosts(r *web.Request) error {
+	params := r.URL.Query()
+	f := filterFrom(params)
+	if params.Get("format") == "csv" {
+		return s.csvDownload(r, f)
+	}
+	q, err := f.query(r.Now())
+	if err != nil {
+		return err
+	}
+	if q, err = q.Sort(params.Get("sort")).After(params.Get("cursor")); err != nil {
+		return err
+	}
+	var p hostsPage
+	now := r.Now()
+	err = s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
+		p.page, p.count = q.Queue(b), q.QueueCount(b)
+		p.summary = summary.Queue(b, db.Args{
+			"soon": now.Add(soonDays * 24 * time.Hour), "failing": texts(failingStatuses()),
+			"misconfigured": texts(misconfigured()), "attention": texts(attention()),
+		})
+		p.weeks = expiringWeeks.Queue(b, db.Args{"until": now.Add(weeksShown * 7 * 24 * time.Hour)})
+		p.issuers, p.tags, p.owners = issuerCounts.Queue(b, nil), tagCounts.Queue(b, nil), ownerCounts.Queue(b, nil)
+	})
+	if err != nil {
+		return err
+	}
+	v := newListView(r, f, q.SortInUse(), p)
+	return r.Page(web.Page{Title: "Certificates", Crumbs: crumbs(r)}, views.ListPage(v))
+}
+
+// weeksShown is how far the chart of coming ends looks.
+const weeksShown = 13
+
+func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.List {
+	sum, _ := p.summary.First()
+	total, _ := p.count.First()
+	base := r.Path("/certificates")
+	link := func(change func(url.Values)) string { return base + changedQuery(r.URL.Query(), change) }
+	v := views.List{
+		Lede: listLede(sum), Stats: listStats(base, sum), Chart: weekChart(p.weeks.Rows, r.Now().In(r.Zone())),
+		Tabs: listTabs(base, f.View, sum), Self: r.URL.RequestURI(),
+		BulkAction: r.Path("/certificates/bulk"), ExportHref: link(func(q url.Values) { q.Set("format", "csv") }),
+		AddHref: r.Path("/certificates/new"), ImportHref: r.Path("/certificates/import"), CalendarHref: r.Path("/certificates/calendar"),
+		RulesHref:  r.Path("/alert-rules?scope=certificate"),
+		StoredHref: r.Path("/certificates/stored"), MayAdd: r.Can(canCreateHost), MayScan: r.Can(canScanHost),
+		MayUpdate: r.Can(canUpdateHost), MayDelete: r.Can(canDeleteHost),
+		Caption: "Hosts, " + sortWords(sort), Columns: listColumns(sort, link),
+		Pager: ui.Pager{Label: pagerLabel(len(p.page.Page.Items), total)},
+		Bulk:  ui.Bulk{Label: "Actions for the selected hosts"},
+	}
+	if total > int64(len(p.page.Page.Items)) && total <= MaxBulk {
+		v.Bulk.Matching = fmt.Sprintf("Select all %d that match", total)
+	}
+	if c := p.page.Page.Next; c != "" {
+		v.Pager.Next = link(func(q url.Values) { q.Set("cursor", c) })
+	}
+	if c := p.page.Page.Prev; c != "" {
+		v.Pager.Prev = link(func(q url.Values) { q.Set("cursor", c) })
+	}
+	for _, name := range filterNames() {
+		if text := r.URL.Query().Get(name); text != "" {
+			v.Filtered = append(v.Filtered, ui.Hidden{Name: name, Value: text})
+		}
+	}
+	fillFilters(&v, r, f, p, link)
+	for _, h := range p.page.Page.Items {
+		v.Rows = append(v.Rows, newRow(r, h))
+	}
+	if len(v.Rows) == 0 {
+		v.Empty = emptyList(r, f, v.Filters.Chips)
+	}
+	return v
+}
+
+// changedQuery returns an address' query with a change made, back on the first page.
+func changedQuery(q url.Values, change func(url.Values)) string {
+	out := url.Values{}
+	for _, name := range append(filterNames(), "sort") {
+		if text := q.Get(name); text != "" {
+			out.Set(name, text)
+		}
+	}
+	change(out)
+	if len(out) == 0 {
+		return ""
+	}
+	return "?" + out.Encode()
+}
+
+func listLede(sum summaryRow) string {
+	if sum.Total == 0 {
+		return "Vigilo reads the certificates of your hosts and warns before they end."
+	}
+	text := cappedCount(sum.Total) + " hosts are watched"
+	if sum.Total == 1 {
+		text = "1 host is watched"
+	}
+	switch {
+	case sum.Attention == 0:
+		return text + ". All is well."
+	case sum.Attention == 1:
+		return text + ". 1 needs attention."
+	}
+	return text + ". " + cappedCount(sum.Attention) + " need attention."
+}
+
+func listStats(base string, sum summaryRow) []ui.Stat {
+	tone := func(n int64, t ui.Tone) ui.Tone {
+		if n == 0 {
+			return ui.Mute
+		}
+		return t
+	}
+	share := "no host yet"
+	if sum.Total > 0 {
+		share = strconv.FormatInt(100*sum.Healthy/sum.Total, 10) + "% of hosts"
+	}
+	return []ui.Stat{
+		{Label: "Expired", Value: cappedCount(sum.Expired), Detail: "no longer accepted", Href: base + "?view=" + viewExpired, Tone: tone(sum.Expired, ui.Crit), Icon: "circle-x"},
+		{Label: "Within 30 days", Value: cappedCount(sum.Soon), Detail: "will expire", Href: base + "?view=" + viewExpiring, Tone: tone(sum.Soon, ui.Warn), Icon: "clock"},
+		{Label: "Wrong setup", Value: cappedCount(sum.Misconfigured), Detail: "name, trust or key", Href: base + "?view=" + viewMisconfigured, Tone: tone(sum.Misconfigured, ui.Warn), Icon: "triangle-alert"},
+		{Label: "Healthy", Value: cappedCount(sum.Healthy), Detail: share, Href: base + "?view=" + viewHealthy, Tone: tone(sum.Healthy, ui.OK), Icon: "circle-check"},
+	}
+}
+
+func listTabs(base, view string, sum summaryRow) ui.Tabs {
+	tab := func(text, name string, n int64) ui.Tab {
+		href := base
+		if name != "" {
+			href += "?view=" + name
+		}
+		return ui.Tab{Text: text, Href: href, Count: cappedCount(n), Current: view == name}
+	}
+	t := ui.Tabs{Label: "Saved views", Items: []ui.Tab{
+		tab("All", "", sum.Total), tab("Needs attention", viewAttention, sum.Attention), tab("Expiring in 30 days", viewExpiring, sum.Soon),
+		tab("Failing", viewFailing, sum.Failing), tab("Paused", viewPaused, sum.Paused),
+	}}
+	switch view {
+	case viewExpired:
+		t.Items = append(t.Items, tab("Expired", viewExpired, sum.Expired))
+	case viewMisconfigured:
+		t.Items = append(t.Items, tab("Wrong setup", viewMisconfigured, sum.Misconfigured))
+	case viewHealthy:
+		t.Items = append(t.Items, tab("Healthy", viewHealthy, sum.Healthy))
+	}
+	return t
+}
+
+// weekChart draws how many certificates end in each of the coming weeks.
+func weekChart(rows []weekRow, now time.Time) ui.BarChart {
+	counts := make([]int, weeksShown)
+	for _, w := range rows {
+		if w.Week >= 0 && int(w.Week) < weeksShown {
+			counts[w.Week] = int(w.Count)
+		}
+	}
+	c := ui.BarChart{}
+	month, total := now.Month(), 0
+	for i, n := range counts {
+		from := now.AddDate(0, 0, 7*i)
+		bar := ui.Bar{Value: n, Title: "Week from " + from.Format("2 Jan") + ": " + strconv.Itoa(n)}
+		switch {
+		case i == 0:
+			bar.Tone, bar.Axis = ui.Crit, "Now"
+		case i <= 4:
+			bar.Tone = ui.Warn
+		}
+		if i > 1 && from.Month() != month {
+			bar.Axis = from.Format("Jan")
+		}
+		month = from.Month()
+		total += n
+		c.Bars = append(c.Bars, bar)
+	}
+	c.Label = fmt.Sprintf("Certificates expiring per week for the next %d weeks: %d this week, %d in all", weeksShown, counts[0], total)
+	return c
+}
+
+func sortWords(sort string) string {
+	words := map[string]string{
+		"expires": "soonest expiry first", "-expires": "latest expiry first", "host": "by name", "-host": "by name, backwards",
+		"issuer": "by issuer", "-issuer": "by issuer, backwards", "status": "worst first", "-status": "healthiest first",
+		"scanned": "scanned longest ago first", "-scanned": "scanned last first", "created": "oldest first", "-created": "newest first",
+	}
+	return words[sort]
+}
+
+func listColumns(sort string, link func(func(url.Values)) string) []ui.Column {
+	column := func(text, name string, leaves ui.Leaves) ui.Column {
+		c := ui.Column{Text: text, Leaves: leaves}
+		if name == "" {
+			return c
+		}
+		next := name
+		switch sort {
+		case name:
+			c.Sort, next = ui.Ascending, "-"+name
+		case "-" + name:
+			c.Sort = ui.Descending
+		}
+		c.Href = link(func(q url.Values) { q.Set("sort", next) })
+		return c
+	}
+	return []ui.Column{
+		column("Host", "host", ""), column("Status", "status", ""), column("Expires", "expires", ""),
+		column("Issuer", "issuer", ui.LeavesNext), column("Key", "", ui.LeavesFirst), column("Tags", "", ui.LeavesThird),
+		column("Owner", "", ui.LeavesNext), column("Scanned", "scanned", ui.LeavesFirst),
+	}
+}
+
+func pagerLabel(shown int, total int64) string {
+	return group(int64(shown)) + " of " + cappedCount(total)
+}
+
+func fillFilters(v *views.List, r *web.Request, f hostFilter, p hostsPage, link func(func(url.Values)) string) {
+	v.Filters = ui.Filters{
+		Action: r.Path("/certificates"), Results: "results",
+		Search: ui.Search{Name: "q", Value: f.Text, Label: "Filter hosts", Placeholder: "Filter by host, tag, issuer or serial"},
+	}
+	for _, name := range []string{"sort", "view"} {
+		if text := r.URL.Query().Get(name); text != "" {
+			v.Filters.Hidden = append(v.Filters.Hidden, ui.Hidden{Name: name, Value: text})
+		}
+	}
+	chip := func(field, name, value string) {
+		if value != "" {
+			v.Filters.Chips = append(v.Filters.Chips, ui.Chip{
+				Field: field, Operator: "is", Value: value, RemoveHref: link(func(q url.Values) { q.Del(name) }),
+			})
+		}
+	}
+	var labels []string
+	for _, text := range splitList(f.Status) {
+		labels = append(labels, statusLabel(Status(text)))
+	}
+	chip("Status", "status", strings.Join(labels, " or "))
+	chip("State", "state", f.State)
+	chip("Tag", "tag", f.Tag)
+	chip("Issuer", "issuer", f.Issuer)
+	owner := f.Owner
+	v.Owner = ui.Field{Name: "owner", Label: "Owner", Options: []ui.Option{{Text: "Any"}, {Value: "none", Text: "Nobody", Selected: owner == "none"}}}
+	for _, o := range p.owners.Rows {
+		v.Owner.Options = append(v.Owner.Options, ui.Option{Value: o.ID.String(), Text: o.Name, Selected: f.Owner == o.ID.String()})
+		if f.Owner == o.ID.String() {
+			owner = o.Name
+		}
+	}
+	chip("Owner", "owner", owner)
+
+	v.Status = ui.Field{Name: "status", Label: "Status", Options: []ui.Option{{Text: "Any"}}}
+	for _, s := range Statuses() {
+		v.Status.Options = append(v.Status.Options, ui.Option{Value: string(s), Text: statusLabel(s), Selected: f.Status == string(s)})
+	}
+	if r.Can(canReadCerts) {
+		v.Tabs.Items = append(v.Tabs.Items, ui.Tab{Text: "Stored certificates", Href: v.StoredHref, Icon: "archive"})
+	}
+	v.Issuer = countedField("issuer", "Issuer", f.Issuer, p.issuers.Rows)
+	v.Tag = countedField("tag", "Tag", f.Tag, p.tags.Rows)
+	v.State = ui.Field{Name: "state", Label: "Scans", Options: []ui.Option{
+		{Text: "Any"},
+		{Value: string(Active), Text: "Active", Selected: f.State == string(Active)},
+		{Value: string(Paused), Text: "Paused", Selected: f.State == string(Paused)},
+	}}
+}
+
+func countedField(name, label, value string, rows []nameCount) ui.Field {
+	out := ui.Field{Name: name, Label: label, Options: []ui.Option{{Text: "Any"}}}
+	found := value == ""
+	for _, row := range rows {
+		found = found || row.Name == value
+		out.Options = append(out.Options, ui.Option{
+			Value: row.Name, Text: row.Name + " (" + cappedCount(row.Count) + ")", Selected: row.Name == value,
+		})
+	}
+	if !found {
+		out.Options = append(out.Options, ui.Option{Value: value, Text: value, Selected: true})
+	}
+	return out
+}
+
+// tagsShown is how many tags of a host fit into its row.
+const tagsShown = 2
+
+func newRow(r *web.Request, h HostItem) views.Row {
+	now, zone := r.Now(), r.Zone()
+	row := views.Row{
+		ID: h.ID.String(), Status: statusBadge(h.Host, now), Issuer: h.Issuer, Key: h.Key, Tags: h.Tags,
+		Link: ui.RowLink{Text: h.DisplayName, Dim: ":" + portText(h.Port), Href: r.Path(h.Path()), Sub: cmp.Or(h.Issuer, h.StatusDetail)},
+	}
+	if n := len(h.Tags) - tagsShown; n > 0 {
+		row.Tags, row.MoreTags = h.Tags[:tagsShown], fmt.Sprintf("+%d", n)
+	}
+	switch {
+	case h.ServerName != "":
+		// The name that is asked for says more than the machine that answers.
+		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Address()
+	case strings.Contains(h.DisplayName, ":"):
+		row.Link.Text = "[" + h.DisplayName + "]"
+	}
+	switch {
+	case h.HasCertificate():
+		e := ui.Expiry{
+			Text: inDays(h.NotAfter, now), Time: moment(h.NotAfter, zone, dateLayout), Tone: expiryTone(h.Host, now),
+			Percent: lifetimeUsed(*h.NotBefore, h.NotAfter, now),
+		}
+		row.Expiry = &e
+	case h.LastScanAt == nil:
+		row.NoExpiry = "not scanned yet"
+	default:
+		row.NoExpiry = "no certificate seen"
+	}
+	row.Owner = person(h.OwnerID, h.OwnerName)
+	if h.LastScanAt != nil {
+		t := since(*h.LastScanAt, now, zone)
+		row.Scanned = &t
+	}
+	return row
+}
+
+// person draws an owner; the hue follows from the id, so that it stays.
+func person(id uuid.NullUUID, name string) *ui.Person {
+	if !id.Valid || name == "" {
+		return nil
+	}
+	return &ui.Person{Name: name, Initials: web.Initials(name), Hue: int(id.UUID[15])%4 + 1}
+}
+
+func emptyList(r *web.Request, f hostFilter, chips []ui.Chip) *ui.Empty {
+	if f.empty() {
+		e := &ui.Empty{
+			Icon: "lock", Title: "No host is watched yet",
+			Text: "Add a host name. Vigilo reads its certificate within seconds and warns before it ends. Nothing is installed.",
+		}
+		if r.Can(canCreateHost) {
+			e.Actions = []ui.LinkButton{
+				{Text: "Add host", Href: r.Path("/certificates/new"), Icon: "plus", Kind: ui.Primary},
+				{Text: "Import many", Href: r.Path("/certificates/import"), Icon: "upload"},
+			}
+		}
+		return e
+	}
+	e := &ui.Empty{Icon: "search", Title: "No host matches"}
+	var names []string
+	for _, c := range chips {
+		names = append(names, strings.ToLower(c.Field))
+		e.Actions = append(e.Actions, ui.LinkButton{Text: "Remove the filter on " + strings.ToLower(c.Field), Href: c.RemoveHref})
+	}
+	if f.Text != "" {
+		names = append(names, "text")
+		e.Actions = append(e.Actions, ui.LinkButton{
+			Text: "Clear the search", Href: r.Path("/certificates") + changedQuery(r.URL.Query(), func(q url.Values) { q.Del("q") }),
+		})
+	}
+	switch {
+	case len(names) > 0:
+		e.Text = "Nothing fits the filter on " + strings.Join(names, " and ") + "."
+	case slices.Contains([]string{viewAttention, viewExpired, viewFailing, viewMisconfigured, viewExpiring}, f.View):
+		e.Icon, e.Title, e.Text = "circle-check", "Nothing here", "That is good news: no host is in this view."
+		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: r.Path("/certificates")}}
+	default:
+		e.Text = "No host is in this view."
+		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: r.Path("/certificates")}}
+	}
+	return e
+}
+
+func (s *Service) showCalendar(r *web.Request) error {
+	zone, now := r.Zone(), r.Now().In(r.Zone())
+	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, zone)
+	if text := r.URL.Query().Get("month"); text != "" {
+		m, err := time.ParseInLocation("2006-01", text, zone)
+		if err != nil || m.Year() < 1970 || m.Year() > 9998 {
+			return fault.InvalidField("month", "invalid_month", "Write a month as 2026-11.")
+		}
+		first = m
+	}
+	next := first.AddDate(0, 1, 0)
+	var rows *db.Result[HostItem]
+	err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
+		rows = expiringIn.Queue(b, db.Args{"from": first, "until": next})
+	})
+	if err != nil {
+		return err
+	}
+	v := newCalendar(r, first, next, now, rows.Rows)
+	return r.Page(web.Page{Title: v.Title, Crumbs: crumbs(r, web.Crumb{Text: "Calendar"})}, views.CalendarPage(v))
+}
+
+func newCalendar(r *web.Request, first, next, now time.Time, hosts []HostItem) views.Calendar {
+	path := func(m time.Time) string { return r.Path("/certificates/calendar?month=") + m.Format("2006-01") }
+	prev := first.AddDate(0, -1, 0)
+	v := views.Calendar{
+		Title: "Expiry in " + first.Format("January 2006"), PrevHref: path(prev), PrevText: prev.Format("January"),
+		NextHref: path(next), NextText: next.Format("January"), Today: r.Path("/certificates/calendar"),
+		Lede: count(len(hosts), "certificate") + " end in this month. Days are those of " + zoneName(first) + ".",
+		Month: ui.MonthCalendar{
+			Caption: "Certificates that end in " + first.Format("January 2006"), Weekdays: []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"},
+		},
+	}
+	if len(hosts) == 1 {
+		v.Lede = "1 certificate ends in this month. Days are those of " + zoneName(first) + "."
+	}
+	byDay := map[string][]HostItem{}
+	for _, h := range hosts {
+		day := h.NotAfter.In(first.Location()).Format(time.DateOnly)
+		byDay[day] = append(byDay[day], h)
+		badge := statusBadge(h.Host, now)
+		v.Rows = append(v.Rows, ui.Row{
+			Icon: statusIcon(h.Status), Tone: expiryTone(h.Host, now), Title: h.Title(), Href: r.Path(h.Path()),
+			Sub: h.NotAfter.In(first.Location()).Format("Monday 2 January, 15:04") + ", " + h.Issuer, Badge: &badge,
+		})
+	}
+	if len(hosts) == 0 {
+		v.Empty = &ui.Empty{Icon: "calendar", Title: "Nothing ends in this month", Text: "Look at the months around it, or at all hosts.", Actions: []ui.LinkButton{{Text: "All hosts", Href: r.Path("/certificates")}}}
+	}
+	day := first.AddDate(0, 0, -(int(first.Weekday())+6)%7)
+	for day.Before(next) {
+		var week []ui.CalendarDay
+		for range 7 {
+			week = append(week, calendarDay(r, day, first, now, byDay[day.Format(time.DateOnly)]))
+			day = day.AddDate(0, 0, 1)
+		}
+		v.Month.Weeks = append(v.Month.Weeks, week)
+	}
+	return v
+}
+
+// shownPerDay is how many ends a day of the calendar has room for.
+const shownPerDay = 3
+
+func calendarDay(r *web.Request, day, first, now time.Time, hosts []HostItem) ui.CalendarDay {
+	d := ui.CalendarDay{
+		ISO: day.Format(time.DateOnly), Day: strconv.Itoa(day.Day()), Outside: day.Month() != first.Month(),
+		Today: day.Format(time.DateOnly) == now.Format(time.DateOnly),
+	}
+	for i, h := range hosts {
+		if i == shownPerDay {
+			d.More = &ui.Link{Text: strconv.Itoa(len(hosts)-i) + " more", Href: "#ends"}
+			break
+		}
+		d.Events = append(d.Events, ui.CalendarEvent{Text: cmp.Or(h.ServerName, h.DisplayName), Href: r.Path(h.Path()), Tone: cmp.Or(expiryTone(h.Host, now), ui.Mute)})
+	}
+	return d
+}

@@ -1,0 +1,222 @@
+package certificates
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/vigilo/vigilo/internal/certificates/tlsscan"
+	"github.com/vigilo/vigilo/internal/kernel/db"
+)
+
+// target is what a scan needs to know of a host, and what it is compared with.
+type target struct {
+	HostID         uuid.UUID     `db:"id"`
+	Hostname       string        `db:"hostname"`
+	Port           int32         `db:"port"`
+	ServerName     string        `db:"server_name"`
+	STARTTLS       string        `db:"starttls"`
+	Family         string        `db:"family"`
+	WarnDays       *int32        `db:"warn_days"`
+	CriticalDays   *int32        `db:"critical_days"`
+	Status         Status        `db:"status"`
+	SnapshotID     uuid.NullUUID `db:"snapshot_id"`
+	FactsHash      []byte        `db:"facts_hash"`
+	Failures       int32         `db:"consecutive_failures"`
+	LastErrorClass string        `db:"last_error_class"`
+}
+
+// Snapshot is what a scan found, shared by all scans that found the same.
+type Snapshot struct {
+	ID        uuid.UUID     `db:"id"`
+	Facts     []byte        `db:"facts"`
+	LeafID    uuid.NullUUID `db:"leaf_id"`
+	Chain     []uuid.UUID   `db:"chain"`
+	CreatedAt time.Time     `db:"created_at"`
+}
+
+// ReadFacts decodes the facts of the snapshot.
+func (s Snapshot) ReadFacts() (tlsscan.Facts, error) {
+	var f tlsscan.Facts
+	if err := json.Unmarshal(s.Facts, &f); err != nil {
+		return f, fmt.Errorf("decode facts of snapshot %s: %w", s.ID, err)
+	}
+	return f, nil
+}
+
+// Observation is one scan of a host.
+type Observation struct {
+	ScannedAt  time.Time     `db:"scanned_at"`
+	Address    string        `db:"address"`
+	Status     Status        `db:"status"`
+	SnapshotID uuid.NullUUID `db:"snapshot_id"`
+	DurationMS int32         `db:"duration_ms"`
+	ErrorClass string        `db:"error_class"`
+	Changed    bool          `db:"changed"`
+}
+
+// Scan is a scan that somebody asked for.
+type Scan struct {
+	ID          uuid.UUID     `db:"id"`
+	HostID      uuid.UUID     `db:"host_id"`
+	State       string        `db:"state"`
+	SnapshotID  uuid.NullUUID `db:"snapshot_id"`
+	Error       string        `db:"error"`
+	RequestedBy uuid.NullUUID `db:"requested_by"`
+	RequestedAt time.Time     `db:"requested_at"`
+	StartedAt   *time.Time    `db:"started_at"`
+	FinishedAt  *time.Time    `db:"finished_at"`
+}
+
+// The states of a scan.
+const (
+	ScanQueued    = "queued"
+	ScanRunning   = "running"
+	ScanSucceeded = "succeeded"
+	ScanFailed    = "failed"
+)
+
+// Open reports whether the scan is still to come or under way.
+func (s Scan) Open() bool { return s.State == ScanQueued || s.State == ScanRunning }
+
+const scanColumns = `id, host_id, state, snapshot_id, error, requested_by, requested_at, started_at, finished_at`
+
+var (
+	scanTargets = db.Define[target]("certificates.scan_targets", `
+	SELECT h.id, h.hostname, h.port, h.server_name, h.starttls, h.family, h.warn_days, h.critical_days, h.status,
+		h.snapshot_id, s.facts_hash, h.consecutive_failures, h.last_error_class
+	FROM monitored_hosts h
+	LEFT JOIN tls_snapshots s ON s.workspace_id = h.workspace_id AND s.id = h.snapshot_id
+	WHERE h.workspace_id = @ws AND h.id = ANY(@ids) AND (h.state = 'active' OR @paused_too)
+	LIMIT 1000`)
+
+	// recordUnchanged is the whole cost of a scan that found what was known: one update that
+	// touches no index and one narrow row. Hosts that moved on meanwhile are left out.
+	recordUnchanged = db.Define[uuid.UUID]("certificates.record_unchanged", `
+	WITH seen AS (
+		SELECT * FROM unnest(@ids::uuid[], @started::timestamptz[], @addresses::text[], @statuses::text[], @snapshots::uuid[],
+			@durations::int[], @classes::text[], @failed::bool[])
+			AS r(host_id, scanned_at, address, status, snapshot_id, duration_ms, error_class, failed)
+	), kept AS (
+		UPDATE monitored_hosts h
+		SET last_scan_at = r.scanned_at,
+			last_ok_at = CASE WHEN r.failed THEN h.last_ok_at ELSE r.scanned_at END,
+			consecutive_failures = CASE WHEN r.failed THEN h.consecutive_failures + 1 ELSE 0 END
+		FROM seen r
+		WHERE h.workspace_id = @ws AND h.id = r.host_id AND h.status = r.status AND h.last_error_class = r.error_class
+			AND (h.last_scan_at IS NULL OR h.last_scan_at < r.scanned_at)
+			AND CASE WHEN r.failed THEN h.consecutive_failures >= 2
+				ELSE h.consecutive_failures = 0 AND h.snapshot_id = r.snapshot_id END
+		RETURNING h.id, r.scanned_at, r.address, r.status, r.snapshot_id, r.duration_ms, r.error_class
+	), written AS (
+		INSERT INTO scan_observations (workspace_id, host_id, scanned_at, address, status, snapshot_id, duration_ms, error_class, changed)
+		SELECT @ws, id, scanned_at, address, status, snapshot_id, duration_ms, error_class, false FROM kept
+	)
+	SELECT id FROM kept`)
+
+	insertObservations = db.DefineCommand("certificates.insert_observations", `
+	INSERT INTO scan_observations (workspace_id, host_id, scanned_at, address, status, snapshot_id, duration_ms, error_class, changed)
+	SELECT @ws, r.* FROM unnest(@ids::uuid[], @started::timestamptz[], @addresses::text[], @statuses::text[], @snapshots::uuid[],
+		@durations::int[], @classes::text[], @changed::bool[]) AS r
+	ON CONFLICT DO NOTHING`)
+
+	setResult = db.DefineCommand("certificates.set_result", `
+	UPDATE monitored_hosts
+	SET status = @status, severity = @severity, status_detail = @status_detail, leaf_not_before = @not_before,
+		leaf_not_after = @not_after, issuer = @issuer, subject = @subject, key_description = @key, snapshot_id = @snapshot,
+		certificate_id = @certificate, last_scan_at = @last_scan_at, last_ok_at = @last_ok_at,
+		last_error_class = @error_class, last_error = @error, consecutive_failures = @failures
+	WHERE workspace_id = @ws AND id = @id`)
+
+	snapshotsByHash = db.Define[snapshotKey]("certificates.snapshots_by_hash", `
+	SELECT id, facts_hash FROM tls_snapshots WHERE workspace_id = @ws AND facts_hash = ANY(@hashes) LIMIT 1000`)
+	insertSnapshot = db.DefineCommand("certificates.insert_snapshot", `
+	INSERT INTO tls_snapshots (workspace_id, id, facts_hash, facts, leaf_id, chain, created_at)
+	VALUES (@ws, @id, @hash, @facts, @leaf, @chain, @now)
+	ON CONFLICT (workspace_id, facts_hash) DO NOTHING`)
+	snapshotByID = db.Define[Snapshot]("certificates.snapshot", `
+	SELECT id, facts, leaf_id, chain, created_at FROM tls_snapshots WHERE workspace_id = @ws AND id = @id`).Called("snapshot")
+	snapshotsByID = db.Define[Snapshot]("certificates.snapshots_by_id", `
+	SELECT id, facts, leaf_id, chain, created_at FROM tls_snapshots WHERE workspace_id = @ws AND id = ANY(@ids) LIMIT 1000`)
+	snapshotOfHost = db.Define[Snapshot]("certificates.snapshot_of_host", `
+	SELECT s.id, s.facts, s.leaf_id, s.chain, s.created_at
+	FROM monitored_hosts h
+	JOIN tls_snapshots s ON s.workspace_id = h.workspace_id AND s.id = h.snapshot_id
+	WHERE h.workspace_id = @ws AND h.id = @id`)
+
+	changesOfHost = db.Define[changeRow]("certificates.changes_of_host", `
+	SELECT o.scanned_at, o.address, o.status, o.snapshot_id, o.duration_ms, o.error_class, o.changed, s.facts
+	FROM scan_observations o
+	LEFT JOIN tls_snapshots s ON s.workspace_id = o.workspace_id AND s.id = o.snapshot_id
+	WHERE o.workspace_id = @ws AND o.host_id = @id AND o.changed AND o.scanned_at < @before
+	ORDER BY o.scanned_at DESC
+	LIMIT @limit`)
+	daysOfHost = db.Define[dayRow]("certificates.days_of_host", `
+	SELECT floor(extract(epoch FROM (scanned_at - @from::timestamptz)) / 86400)::int AS day, count(*) AS scans,
+		count(*) FILTER (WHERE error_class <> '') AS failed
+	FROM scan_observations
+	WHERE workspace_id = @ws AND host_id = @id AND scanned_at >= @from
+	GROUP BY 1
+	ORDER BY 1
+	LIMIT 100`)
+	countChanges = db.Define[int64]("certificates.count_changes", `
+	SELECT count(*) FROM (
+		SELECT 1 FROM scan_observations WHERE workspace_id = @ws AND host_id = @id AND changed LIMIT 1000) AS capped`)
+
+	insertScan = db.DefineCommand("certificates.insert_scan", `
+	INSERT INTO scans (workspace_id, id, host_id, state, requested_by, requested_at)
+	VALUES (@ws, @id, @host, 'queued', @by, @now)`)
+	openScanOfHost = db.Define[Scan]("certificates.open_scan_of_host", `
+	SELECT `+scanColumns+` FROM scans
+	WHERE workspace_id = @ws AND host_id = @host AND state IN ('queued', 'running') AND requested_at > @since
+	ORDER BY requested_at DESC LIMIT 1`)
+	lastScanOfHost = db.Define[Scan]("certificates.last_scan_of_host", `
+	SELECT `+scanColumns+` FROM scans WHERE workspace_id = @ws AND host_id = @id ORDER BY requested_at DESC LIMIT 1`)
+	scanByID = db.Define[Scan]("certificates.scan", `
+	SELECT `+scanColumns+` FROM scans WHERE workspace_id = @ws AND id = @id`).Called("scan")
+	lockScan = db.Define[Scan]("certificates.lock_scan", `
+	SELECT `+scanColumns+` FROM scans WHERE workspace_id = @ws AND id = @id FOR UPDATE`).Called("scan")
+	startScan = db.DefineCommand("certificates.start_scan", `
+	UPDATE scans SET state = 'running', started_at = @now WHERE workspace_id = @ws AND id = @id`)
+	finishScan = db.DefineCommand("certificates.finish_scan", `
+	UPDATE scans SET state = @state, snapshot_id = @snapshot, error = @error, finished_at = @now
+	WHERE workspace_id = @ws AND id = @id`)
+
+	// allowLongSweep lifts the time limit of statements for the rest of a transaction.
+	allowLongSweep = db.DefineSystem[string]("certificates.allow_long_sweep", `
+	SELECT set_config('statement_timeout', '1500000', true)`)
+	expireObservations = db.DefineSystemCommand("certificates.expire_observations", `
+	DELETE FROM scan_observations WHERE scanned_at < @before`)
+	expireScans = db.DefineSystemCommand("certificates.expire_scans", `
+	DELETE FROM scans WHERE requested_at < @before`)
+)
+
+type snapshotKey struct {
+	ID   uuid.UUID `db:"id"`
+	Hash []byte    `db:"facts_hash"`
+}
+
+type changeRow struct {
+	Observation
+	Facts []byte `db:"facts"`
+}
+
+type dayRow struct {
+	Day    int32 `db:"day"`
+	Scans  int64 `db:"scans"`
+	Failed int64 `db:"failed"`
+}
+
+// saveResult writes what a scan changed of a host.
+func saveResult(ctx context.Context, tx *db.Tx, h Host) error {
+	_, err := setResult.Run(ctx, tx, db.Args{
+		"id": h.ID, "status": string(h.Status), "severity": h.Status.Severity(), "status_detail": h.StatusDetail,
+		"not_before": h.NotBefore, "not_after": h.NotAfter, "issuer": h.Issuer, "subject": h.Subject, "key": h.Key,
+		"snapshot": h.SnapshotID, "certificate": h.CertificateID, "last_scan_at": h.LastScanAt, "last_ok_at": h.LastOKAt,
+		"error_class": h.LastErrorClass, "error": h.LastError, "failures": h.Failures,
+	})
+	return err
+}

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/vigilo/vigilo/internal/demofarm"
+	"github.com/vigilo/vigilo/internal/kernel/clock"
+)
+
+// farm starts TLS servers of every state. Hosts of the program trust their root when the
+// settings name the file that rootsFile writes.
+func farm(t *testing.T) *demofarm.Farm {
+	t.Helper()
+	f, err := demofarm.Start(context.Background(), demofarm.Options{Dir: t.TempDir(), Clock: clock.System()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+// id returns the field id of a JSON answer.
+func id(t *testing.T, a answer) string {
+	t.Helper()
+	var v struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil || v.ID == "" {
+		t.Fatalf("no id in %s", clip(a.body))
+	}
+	return v.ID
+}
+
+// create posts to the API of a workspace and returns the new id.
+func (p *program) create(t *testing.T, token, slug, path, body string) string {
+	t.Helper()
+	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1"+path, body)
+	ok(t, a, http.StatusCreated, "create "+path)
+	return id(t, a)
+}
+
+// furnish fills a workspace with one of everything through the API, each with the marker
+// in its texts, and waits until what follows from it has happened.
+func (p *program) furnish(t *testing.T, slug string) map[string]string {
+	t.Helper()
+	token := p.token(t, slug, "owner")
+	servers := farm(t)
+	made := map[string]string{}
+	for _, name := range []string{"healthy", "expires-in-5-days", "expired", "self-signed", "wrong-name"} {
+		s, found := servers.Server(name)
+		if !found {
+			t.Fatalf("the farm has no server %s", name)
+		}
+		made["host "+name] = p.create(t, token, slug, "/hosts", fmt.Sprintf(
+			`{"hostname":%q,"port":%d,"server_name":%q,"scan_interval":"1h","tags":[%q]}`, s.Host, s.Port, s.ServerName, marker))
+	}
+	receiver := newSink(t)
+	made["webhook"] = p.create(t, token, slug, "/webhooks", fmt.Sprintf(
+		`{"url":%q,"description":%q,"patterns":["*"]}`, receiver.URL+"/"+marker, marker))
+	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
+	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
+		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
+	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
+	ok(t, a, http.StatusCreated, "invite")
+	eventually(t, "the hosts were scanned", func() bool {
+		a := p.get(t, token, "/ws/"+slug+"/api/v1/hosts/"+made["host healthy"])
+		return strings.Contains(a.body, `"last_scan_at":"2`)
+	})
+	p.settle(t)
+	return made
+}
+
+// recordPaths returns the addresses of pages about single records: every page with one
+// parameter, filled with an id that it takes.
+func (p *program) recordPaths(t *testing.T, slug string) []string {
+	t.Helper()
+	ids := p.idsOf(t, slug)
+	tables := map[string]string{
+		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
+		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
+		"/integrations/{id}": "webhook_endpoints",
+	}
+	var out []string
+	for _, r := range sortedRoutes(p) {
+		if r.Method != http.MethodGet || r.API || strings.Count(r.Pattern, "{") != 2 || notAPage(r) || strings.HasSuffix(r.Pattern, "/target") {
+			continue
+		}
+		below := strings.TrimPrefix(r.Pattern, "/ws/{slug}")
+		for prefix, table := range tables {
+			if below != prefix && !strings.HasPrefix(below, prefix+"/") || prefix == "/certificates/{id}" && strings.HasPrefix(below, "/certificates/stored") {
+				continue
+			}
+			if len(ids[table]) == 0 {
+				t.Errorf("furnish leaves %s empty, so %s is not looked at", table, r.Pattern)
+				continue
+			}
+			out = append(out, fill(r.Pattern, slug, func(string) string { return ids[table][0] }))
+		}
+	}
+	return out
+}

@@ -1,0 +1,219 @@
+-- +goose Up
+-- Module certificates: the endpoints that a workspace watches, when each is scanned next,
+-- what was seen, and the certificates themselves.
+SET row_security = off;
+
+-- A monitored host is one endpoint. The columns from status on repeat what the last scan
+-- showed, so that lists need no join. last_scan_at, last_ok_at and consecutive_failures
+-- change with each scan and stand in no index: with free space on the page such an update
+-- touches no index at all.
+CREATE TABLE monitored_hosts (
+    workspace_id         uuid NOT NULL REFERENCES workspaces (id),
+    id                   uuid NOT NULL,
+    hostname             text COLLATE "C" NOT NULL CHECK (char_length(hostname) BETWEEN 1 AND 253),
+    display_name         text NOT NULL CHECK (char_length(display_name) BETWEEN 1 AND 253),
+    port                 integer NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    server_name          text COLLATE "C" NOT NULL DEFAULT '' CHECK (char_length(server_name) <= 253),
+    starttls             text NOT NULL DEFAULT '' CHECK (char_length(starttls) <= 20),
+    family               text NOT NULL DEFAULT '' CHECK (family IN ('', 'ip4', 'ip6')),
+    scan_interval        text NOT NULL CHECK (scan_interval IN ('5m', '15m', '1h', '6h', '24h')),
+    state                text NOT NULL CHECK (state IN ('active', 'paused')),
+    owner_member_id      uuid,
+    warn_days            integer CHECK (warn_days BETWEEN 1 AND 3650),
+    critical_days        integer CHECK (critical_days BETWEEN 1 AND 3650),
+    version              bigint NOT NULL DEFAULT 1,
+    created_at           timestamptz NOT NULL,
+    created_by           uuid,
+    updated_at           timestamptz NOT NULL,
+
+    status               text NOT NULL DEFAULT 'unknown' CHECK (status IN (
+        'revoked', 'expired', 'not_yet_valid', 'name_mismatch', 'self_signed', 'untrusted', 'incomplete_chain',
+        'critical', 'expiring', 'weak', 'policy_violation', 'valid',
+        'unreachable', 'handshake_failed', 'no_tls', 'blocked_by_policy', 'unknown')),
+    -- severity orders statuses by how much they matter, 0 first.
+    severity             smallint NOT NULL DEFAULT 15,
+    status_detail        text NOT NULL DEFAULT '',
+    leaf_not_before      timestamptz,
+    -- Never null, since lists sort by it: hosts without a certificate come last.
+    leaf_not_after       timestamptz NOT NULL DEFAULT '9999-12-31 23:59:59+00',
+    issuer               text COLLATE "C" NOT NULL DEFAULT '',
+    subject              text NOT NULL DEFAULT '',
+    key_description      text NOT NULL DEFAULT '',
+    snapshot_id          uuid,
+    certificate_id       uuid,
+    last_scan_at         timestamptz,
+    last_ok_at           timestamptz,
+    last_error_class     text NOT NULL DEFAULT '',
+    last_error           text NOT NULL DEFAULT '',
+    consecutive_failures integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT monitored_hosts_endpoint_key UNIQUE (workspace_id, hostname, port, starttls, server_name, family),
+    CONSTRAINT monitored_hosts_owner_fkey FOREIGN KEY (workspace_id, owner_member_id)
+        REFERENCES members (workspace_id, id) ON DELETE SET NULL (owner_member_id)
+) WITH (fillfactor = 80);
+CREATE INDEX monitored_hosts_by_expiry ON monitored_hosts (workspace_id, leaf_not_after, id);
+CREATE INDEX monitored_hosts_by_status ON monitored_hosts (workspace_id, status, leaf_not_after, id);
+CREATE INDEX monitored_hosts_by_severity ON monitored_hosts (workspace_id, severity, id);
+CREATE INDEX monitored_hosts_by_issuer ON monitored_hosts (workspace_id, issuer, id);
+CREATE INDEX monitored_hosts_by_owner ON monitored_hosts (workspace_id, owner_member_id) WHERE owner_member_id IS NOT NULL;
+CREATE INDEX monitored_hosts_by_certificate ON monitored_hosts (workspace_id, certificate_id) WHERE certificate_id IS NOT NULL;
+CREATE INDEX monitored_hosts_paused ON monitored_hosts (workspace_id, leaf_not_after, id) WHERE state = 'paused';
+SELECT tenant_table('monitored_hosts');
+-- What people set is audited. The owner is left out: when a member is removed the
+-- database clears it, and that removal has its own entry.
+SELECT require_audit('monitored_hosts',
+    'hostname, port, server_name, starttls, family, scan_interval, state, warn_days, critical_days');
+
+CREATE TABLE host_tags (
+    workspace_id uuid NOT NULL,
+    host_id      uuid NOT NULL,
+    tag          text COLLATE "C" NOT NULL CHECK (char_length(tag) BETWEEN 1 AND 40),
+    PRIMARY KEY (workspace_id, tag, host_id),
+    FOREIGN KEY (workspace_id, host_id) REFERENCES monitored_hosts (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX host_tags_by_host ON host_tags (workspace_id, host_id);
+SELECT tenant_table('host_tags', 'SELECT, INSERT, DELETE');
+
+-- Words of a host that people search by, as prefixes: its name from each part on, its
+-- tags, and the issuer, subject, serial number and fingerprint of what it serves. LIKE
+-- would read the whole workspace under row-level security.
+CREATE TABLE host_tokens (
+    workspace_id uuid NOT NULL,
+    host_id      uuid NOT NULL,
+    -- What the word comes from: set by people, or by what a scan saw.
+    origin       text NOT NULL CHECK (origin IN ('host', 'certificate')),
+    token        text COLLATE "C" NOT NULL CHECK (char_length(token) BETWEEN 1 AND 253),
+    PRIMARY KEY (workspace_id, token, host_id, origin),
+    FOREIGN KEY (workspace_id, host_id) REFERENCES monitored_hosts (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX host_tokens_by_host ON host_tokens (workspace_id, host_id, origin);
+SELECT tenant_table('host_tokens', 'SELECT, INSERT, DELETE');
+
+-- When each active host is scanned next. A claim moves next_at on in the statement that
+-- takes the row, so a slot is handed out once; lease_until says until when somebody is at
+-- it. edge_at is when the passing of time alone changes the status, which asks for a scan
+-- of its own. Paused hosts have no row.
+CREATE TABLE host_schedule (
+    workspace_id uuid NOT NULL,
+    host_id      uuid NOT NULL,
+    next_at      timestamptz NOT NULL,
+    interval_s   integer NOT NULL CHECK (interval_s > 0),
+    phase_s      integer NOT NULL CHECK (phase_s >= 0 AND phase_s < interval_s),
+    lease_until  timestamptz,
+    edge_at      timestamptz,
+    PRIMARY KEY (workspace_id, host_id),
+    FOREIGN KEY (workspace_id, host_id) REFERENCES monitored_hosts (workspace_id, id) ON DELETE CASCADE
+) WITH (fillfactor = 70);
+-- Crosses workspaces on purpose: the claim of vigilo_system asks for what is due anywhere.
+CREATE INDEX host_schedule_due ON host_schedule (next_at);
+-- For the claim that shares out a backlog among workspaces.
+CREATE INDEX host_schedule_due_in_workspace ON host_schedule (workspace_id, next_at);
+SELECT tenant_table('host_schedule');
+GRANT SELECT (workspace_id, host_id, next_at, interval_s, phase_s, lease_until, edge_at),
+    UPDATE (next_at, lease_until) ON host_schedule TO vigilo_system;
+
+-- A certificate, once per workspace whoever serves it. The parsed columns are empty, and
+-- not_before is null, when crypto/x509 cannot read the encoding.
+CREATE TABLE certificates (
+    workspace_id       uuid NOT NULL REFERENCES workspaces (id),
+    id                 uuid NOT NULL,
+    fingerprint_sha256 bytea NOT NULL CHECK (octet_length(fingerprint_sha256) = 32),
+    spki_sha256        bytea CHECK (octet_length(spki_sha256) = 32),
+    der                bytea NOT NULL,
+    label              text COLLATE "C" NOT NULL,
+    subject            text NOT NULL,
+    issuer             text NOT NULL,
+    issuer_label       text COLLATE "C" NOT NULL,
+    serial             text COLLATE "C" NOT NULL,
+    key_description    text NOT NULL,
+    signature          text NOT NULL,
+    is_ca              boolean NOT NULL,
+    not_before         timestamptz,
+    not_after          timestamptz NOT NULL,
+    source             text NOT NULL CHECK (source IN ('scan', 'manual')),
+    owner_member_id    uuid,
+    notes              text NOT NULL DEFAULT '' CHECK (char_length(notes) <= 5000),
+    first_seen_at      timestamptz NOT NULL,
+    last_seen_at       timestamptz NOT NULL,
+    version            bigint NOT NULL DEFAULT 1,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT certificates_fingerprint_key UNIQUE (workspace_id, fingerprint_sha256),
+    FOREIGN KEY (workspace_id, owner_member_id) REFERENCES members (workspace_id, id) ON DELETE SET NULL (owner_member_id)
+);
+CREATE INDEX certificates_by_expiry ON certificates (workspace_id, not_after, id);
+CREATE INDEX certificates_by_label ON certificates (workspace_id, label, id);
+CREATE INDEX certificates_by_issuer ON certificates (workspace_id, issuer_label, id);
+CREATE INDEX certificates_by_serial ON certificates (workspace_id, serial);
+SELECT tenant_table('certificates');
+
+-- Subject alternative names, in lower case, in the order of the certificate.
+CREATE TABLE certificate_names (
+    workspace_id   uuid NOT NULL,
+    certificate_id uuid NOT NULL,
+    position       integer NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, certificate_id, position),
+    FOREIGN KEY (workspace_id, certificate_id) REFERENCES certificates (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX certificate_names_by_name ON certificate_names (workspace_id, name, certificate_id);
+SELECT tenant_table('certificate_names', 'SELECT, INSERT');
+
+-- What a scan found, without when and where: two scans of an unchanged endpoint share one
+-- row. Never changed, which the missing grants hold.
+CREATE TABLE tls_snapshots (
+    workspace_id uuid NOT NULL REFERENCES workspaces (id),
+    id           uuid NOT NULL,
+    facts_hash   bytea NOT NULL CHECK (octet_length(facts_hash) = 32),
+    facts        jsonb NOT NULL,
+    leaf_id      uuid,
+    -- Certificates in the order in which they were served, the leaf first.
+    chain        uuid[] NOT NULL,
+    created_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT tls_snapshots_facts_key UNIQUE (workspace_id, facts_hash),
+    FOREIGN KEY (workspace_id, leaf_id) REFERENCES certificates (workspace_id, id)
+);
+SELECT tenant_table('tls_snapshots', 'SELECT, INSERT');
+
+-- One narrow row for each scan, kept for 90 days. There is no foreign key to the host: its
+-- check would lock a host row for every scan. Rows are written only after the host was
+-- locked or updated in the same transaction, and go with it.
+CREATE TABLE scan_observations (
+    workspace_id uuid NOT NULL,
+    host_id      uuid NOT NULL,
+    scanned_at   timestamptz NOT NULL,
+    address      text NOT NULL,
+    status       text NOT NULL,
+    snapshot_id  uuid,
+    duration_ms  integer NOT NULL,
+    error_class  text NOT NULL DEFAULT '',
+    -- Whether anything differed from the scan before.
+    changed      boolean NOT NULL,
+    PRIMARY KEY (workspace_id, host_id, scanned_at)
+);
+CREATE INDEX scan_observations_changed ON scan_observations (workspace_id, host_id, scanned_at DESC) WHERE changed;
+-- For the daily sweep, which crosses workspaces; rows arrive in the order of time.
+CREATE INDEX scan_observations_by_age ON scan_observations USING brin (scanned_at) WITH (pages_per_range = 32);
+SELECT tenant_table('scan_observations', 'SELECT, INSERT, DELETE');
+GRANT SELECT (scanned_at), DELETE ON scan_observations TO vigilo_system;
+
+-- Scans that somebody asked for. Scheduled scans have no row here.
+CREATE TABLE scans (
+    workspace_id uuid NOT NULL,
+    id           uuid NOT NULL,
+    host_id      uuid NOT NULL,
+    state        text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed')),
+    snapshot_id  uuid,
+    error        text NOT NULL DEFAULT '',
+    requested_by uuid,
+    requested_at timestamptz NOT NULL,
+    started_at   timestamptz,
+    finished_at  timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, host_id) REFERENCES monitored_hosts (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX scans_by_host ON scans (workspace_id, host_id, requested_at DESC);
+-- For the daily sweep, which crosses workspaces.
+CREATE INDEX scans_by_age ON scans (requested_at);
+SELECT tenant_table('scans');
+GRANT SELECT (requested_at), DELETE ON scans TO vigilo_system;
