@@ -51,7 +51,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 		return nil, err
 	}
 	var subs []event.Subscription
-	var nav []web.NavEntry
+	nav := []web.NavEntry{apiNav}
 	for _, m := range a.Modules {
 		if err := k.policy.Add(m.Permissions...); err != nil {
 			return nil, fmt.Errorf("module %s: %w", m.Name, err)
@@ -139,10 +139,16 @@ func (a *App) Run(ctx context.Context, o RunOptions) error {
 }
 
 // selfCheck refuses to serve with a database role that could see other workspaces or
-// with a damaged audit guard. A database that is away is waited for.
+// with a damaged audit guard. A database that is away is waited for. The audit log gets its
+// partitions first: the job that makes them never ran while an installation stood still for
+// months, or in a backup that old, and without them nothing would start.
 func (a *App) selfCheck(ctx context.Context) error {
 	for {
-		problems, err := a.k.db.CheckRoles(ctx)
+		err := a.Services.AuditLog.EnsurePartitions(ctx)
+		var problems []string
+		if err == nil {
+			problems, err = a.k.db.CheckRoles(ctx)
+		}
 		if err == nil {
 			var all []error
 			for _, p := range problems {

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -110,6 +112,9 @@ func (k *kernel) mailDialer() *outbound.Dialer {
 	return outbound.NewDialer(p)
 }
 
+// providerTimeout bounds one question to the identity provider.
+const providerTimeout = 10 * time.Second
+
 // provider returns the identity provider, nil with the development login.
 func (k *kernel) provider() *oidcrp.Provider {
 	o := k.cfg.OIDC
@@ -117,8 +122,11 @@ func (k *kernel) provider() *oidcrp.Provider {
 		return nil
 	}
 	base := k.cfg.BaseURL.String()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: k.trusted, MinVersion: tls.VersionTLS12}
 	return oidcrp.New(oidcrp.Config{
-		Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), Scopes: o.Scopes, GroupsClaim: o.GroupsClaim,
+		HTTPClient: &http.Client{Transport: transport, Timeout: providerTimeout},
+		Issuer:     o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), Scopes: o.Scopes, GroupsClaim: o.GroupsClaim,
 		RedirectURL: base + "/login/callback", PostLogoutURL: base + "/login", Clock: k.clock,
 	})
 }

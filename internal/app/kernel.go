@@ -49,6 +49,7 @@ type kernel struct {
 	keys      *secret.Keyring
 	dialer    *outbound.Dialer
 	roots     *x509.CertPool // extra trusted roots of the installation, nil for none
+	trusted   *x509.CertPool // the machine's roots and the extra ones; nil, for the machine's, without extra ones
 	index     *search.Index
 	help      *help.Library
 	metrics   *telemetry.Metrics
@@ -68,8 +69,17 @@ func newKernel(ctx context.Context, cfg config.Config, log *slog.Logger, clk clo
 	if k.keys, err = cfg.Keyring(); err != nil {
 		return nil, fmt.Errorf("read keys of stored secrets: %w", err)
 	}
-	if k.roots, err = trustedRoots(cfg.TrustedRootsFile); err != nil {
+	if k.roots, err = trustedRoots(cfg.TrustedRootsFile, x509.NewCertPool()); err != nil {
 		return nil, err
+	}
+	if k.roots != nil {
+		machine, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("read the machine's trusted roots: %w", err)
+		}
+		if k.trusted, err = trustedRoots(cfg.TrustedRootsFile, machine); err != nil {
+			return nil, err
+		}
 	}
 	if k.help, err = help.Load(docs.Help()); err != nil {
 		return nil, fmt.Errorf("load help: %w", err)
@@ -148,7 +158,8 @@ func networkPolicy(cfg config.Config) outbound.Policy {
 	return p
 }
 
-func trustedRoots(path string) (*x509.CertPool, error) {
+// trustedRoots adds the certificates of a file to the pool; without a file it returns nil.
+func trustedRoots(path string, pool *x509.CertPool) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -156,7 +167,6 @@ func trustedRoots(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read trusted roots: %w", err)
 	}
-	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(raw) {
 		return nil, fmt.Errorf("read trusted roots: %s holds no certificate", path)
 	}

@@ -53,11 +53,11 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.Notifications = notifications.New(notifications.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Index: k.index, Sealer: k.keys, Clock: k.clock, Log: k.log,
 		BaseURL: k.address, SMTP: k.mailSettings(), Dial: k.dialer.DialContext, InstallationDial: k.mailDialer().DialContext,
-		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
+		Roots: k.trusted, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
 	})
 	s.Integrations = integrations.New(integrations.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Clock: k.clock, Log: k.log, Sealer: k.keys, Network: networkPolicy(k.cfg),
-		Roots: k.roots, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
+		Roots: k.trusted, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
 	})
 	roots, err := k.certificateRoots()
 	if err != nil {

@@ -48,8 +48,7 @@ var (
 	hostsByExpiry = db.Define[Host]("certificates.hosts_by_expiry", `
 	SELECT `+hostColumns+`
 	FROM monitored_hosts h
-	WHERE h.workspace_id = @ws AND h.state = 'active' AND h.leaf_not_before IS NOT NULL
-		AND h.leaf_not_after < @before AND h.id > @after
+	WHERE h.workspace_id = @ws AND h.leaf_not_after < @before AND h.id > @after
 	ORDER BY h.id
 	LIMIT @limit`)
 

@@ -183,12 +183,16 @@ type violation struct {
 	} `json:"nodes"`
 }
 
-// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices.
-func (b *tab) checkAccessible(where string) {
+// checkAccessible runs axe with the rules of WCAG 2.2 A and AA and its best practices. In
+// the dark only colours differ from the desktop, so only their contrast is asked for.
+func (b *tab) checkAccessible(where string, l look) {
 	b.t.Helper()
 	evaluate[bool](b, axeSource+";true")
-	raw := evaluate[string](b, `axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}})
-		.then(r => JSON.stringify(r.violations))`)
+	rules := `{type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}`
+	if l.dark {
+		rules = `{type: "rule", values: ["color-contrast"]}`
+	}
+	raw := evaluate[string](b, `axe.run(document, {resultTypes: ["violations"], runOnly: `+rules+`}).then(r => JSON.stringify(r.violations))`)
 	var found []violation
 	if err := json.Unmarshal([]byte(raw), &found); err != nil {
 		b.t.Fatalf("%s: read axe's answer: %v", where, err)
@@ -252,14 +256,20 @@ func (b *tab) click(selector string) {
 // fill types into the first field that matches.
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
-	b.run(chromedp.SetValue(chromedp.CSS(selector), ""), chromedp.SendKeys(chromedp.CSS(selector), text))
+	b.run(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // waitFor waits until a JavaScript expression is true, across navigations.
 func (b *tab) waitFor(what, expression string) {
 	b.t.Helper()
-	eventually(b.t, what, func() bool {
-		v, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
-		return err == nil && v
-	})
+	if !within(30*time.Second, func() bool { return b.holds(expression) }) {
+		b.t.Fatalf("waited in vain: %s; at %s the page says: %s", what, b.path(), clip(b.text("body")))
+	}
+}
+
+// holds reports whether a JavaScript expression is true; while a page is exchanged for
+// another none is.
+func (b *tab) holds(expression string) bool {
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+	return err == nil && v
 }

@@ -43,6 +43,26 @@ type process struct {
 // serveProcess starts the binary on a database and waits until it is ready.
 func serveProcess(t *testing.T, args []string, settings ...string) *process {
 	t.Helper()
+	p := launch(t, args, settings...)
+	eventually(t, "the process serves", func() bool {
+		select {
+		case <-p.done:
+			t.Fatalf("the process ended: %s", p.log)
+		default:
+		}
+		res, err := http.Get(p.base + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	return p
+}
+
+// launch starts the binary with a free address for its pages.
+func launch(t *testing.T, args []string, settings ...string) *process {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -64,22 +84,9 @@ func serveProcess(t *testing.T, args []string, settings ...string) *process {
 	}
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // killed on purpose
+		_ = p.cmd.Wait() // killed on purpose, or asked for its exit code
 	}()
 	t.Cleanup(p.kill)
-	eventually(t, "the process serves", func() bool {
-		select {
-		case <-p.done:
-			t.Fatalf("the process ended: %s", p.log)
-		default:
-		}
-		res, err := http.Get(p.base + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
 	return p
 }
 

@@ -49,7 +49,8 @@ func (s *Service) Mappings(ctx context.Context, a db.Actor) ([]Mapping, error) {
 
 // AddMapping adds a rule. It takes effect when people sign in next.
 func (s *Service) AddMapping(ctx context.Context, a db.Actor, in NewMapping) (Mapping, error) {
-	in.ClaimValue = strings.TrimSpace(in.ClaimValue)
+	// Groups arrive without the slash that Keycloak writes before a path; a rule with one would never hold.
+	in.ClaimValue = strings.TrimLeft(strings.TrimSpace(in.ClaimValue), "/")
 	var out Mapping
 	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
 		by, err := s.acting(ctx, tx)

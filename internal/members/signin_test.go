@@ -254,6 +254,7 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 		{"no such role", b.admin, NewMapping{ClaimValue: "a", Role: "king"}, "role not_allowed"},
 		{"an owner by an admin", b.admin, NewMapping{ClaimValue: "a", Role: access.Owner}, "role owner_only"},
 		{"twice", b.admin, NewMapping{ClaimValue: "owners", Role: access.Viewer}, "claim_value taken"},
+		{"twice, as a path", b.admin, NewMapping{ClaimValue: " /owners", Role: access.Viewer}, "claim_value taken"},
 		{"by a viewer", b.viewer, NewMapping{ClaimValue: "a", Role: access.Viewer}, "forbidden"},
 	}
 	for _, tt := range tests {

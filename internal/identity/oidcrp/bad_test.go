@@ -384,6 +384,14 @@ func TestUnfitMetadataIsUnavailable(t *testing.T) {
 	}
 }
 
+func TestAProviderOfAnotherNameIsToldFromOneThatIsAway(t *testing.T) {
+	t.Parallel()
+	_, _, err := newBench(t, oidctest.Flaws{Discovery: set("issuer", "https://evil.example")}, nil).rp.Start(t.Context(), "/")
+	if e := fault.Find(err); e == nil || e.Kind != fault.Unavailable || e.Code != oidcrp.CodeIssuerMismatch {
+		t.Errorf("got %v, want %s", err, oidcrp.CodeIssuerMismatch)
+	}
+}
+
 func TestKeycloakShapedTokensAreUnderstood(t *testing.T) {
 	t.Parallel()
 	flaws := oidctest.Flaws{

@@ -81,7 +81,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		p.found, p.failures, p.lastErr = d, 0, nil
 		return d, nil
 	}
-	err = fault.NewUnavailable(unavailableMessage, fmt.Errorf("discover %s: %w", p.cfg.Issuer, err))
+	err = discoveryFailure(fmt.Errorf("discover %s: %w", p.cfg.Issuer, err))
 	// A caller who gave up says nothing about the provider.
 	if ctx.Err() == nil {
 		p.lastErr = err
@@ -92,6 +92,15 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		return p.found, nil
 	}
 	return nil, err
+}
+
+// discoveryFailure tells a provider that does not answer from one that calls itself
+// otherwise, which trying again does not mend.
+func discoveryFailure(err error) error {
+	if _, wrong := errors.AsType[*oidc.IssuerMismatchError](err); wrong {
+		return &fault.Error{Kind: fault.Unavailable, Code: CodeIssuerMismatch, Message: issuerMismatchMessage, Cause: err}
+	}
+	return fault.NewUnavailable(unavailableMessage, err)
 }
 
 // cached returns what is known without I/O; settled is false when a fetch is due.

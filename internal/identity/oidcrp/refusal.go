@@ -15,7 +15,8 @@ const (
 	CodeStateMismatch = "state_mismatch"
 	// CodeFlowExpired means that the sign-in took longer than FlowLifetime.
 	CodeFlowExpired = "flow_expired"
-	// CodeIssuerMismatch means that another provider answered (RFC 9207).
+	// CodeIssuerMismatch means that another provider answered (RFC 9207). It has kind
+	// Unavailable when the discovery document names another issuer than the settings.
 	CodeIssuerMismatch = "issuer_mismatch"
 	// CodeCodeRejected means that the provider refused the code: used, expired, forged.
 	CodeCodeRejected  = "code_rejected"
@@ -33,6 +34,7 @@ const (
 
 const (
 	unavailableMessage    = "The identity provider does not answer. Try again in a moment."
+	issuerMismatchMessage = "The identity provider goes by another address than Vigilo is set up with. Tell your administrator."
 	clientRejectedMessage = "The identity provider does not accept Vigilo's client credentials. Tell your administrator."
 )
 

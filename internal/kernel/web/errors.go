@@ -129,7 +129,11 @@ func (r *Request) LogFailure(err error) {
 	if code >= 500 {
 		level = slog.LevelError
 	}
-	r.s.o.Log.LogAttrs(r.Context(), level, "request refused", slog.Int("status", code), slog.String("method", r.Method),
+	reason := ""
+	if e := fault.Find(err); e != nil {
+		reason = e.Code
+	}
+	r.s.o.Log.LogAttrs(r.Context(), level, "request refused", slog.Int("status", code), slog.String("code", reason), slog.String("method", r.Method),
 		slog.String("route", r.Route.Pattern), slog.String("request_id", r.ID.String()),
 		slog.String("workspace_id", r.Actor.WorkspaceID.String()), slog.String("actor_id", r.Actor.ID.String()),
 		slog.String("error", err.Error()))

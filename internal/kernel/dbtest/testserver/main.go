@@ -34,7 +34,7 @@ func run(args []string) error {
 		return err
 	}
 	if args = flags.Args(); len(args) == 0 {
-		return errors.New("name the command to run, such as: go test ./...")
+		return errors.New("name the command to run, such as go test")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
