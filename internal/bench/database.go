@@ -83,6 +83,40 @@ func (b *bench) fill(ctx context.Context, a db.Actor, n int, statements ...strin
 	})
 }
 
+// fillMany is fill for so many rows that indexes are cheaper to build afterwards.
+func (b *bench) fillMany(ctx context.Context, a db.Actor, n int, statements ...string) error {
+	rows, err := b.admin.Query(ctx, `
+		SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		WHERE i.indrelid IN ('monitored_hosts'::regclass, 'host_tags'::regclass, 'host_schedule'::regclass, 'audit.event'::regclass)
+			AND NOT i.indisunique`)
+	if err != nil {
+		return fmt.Errorf("list indexes: %w", err)
+	}
+	type index struct{ Drop, Make string }
+	indexes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[index])
+	if err != nil {
+		return fmt.Errorf("list indexes: %w", err)
+	}
+	for _, i := range indexes {
+		if _, err := b.admin.Exec(ctx, i.Drop); err != nil {
+			return fmt.Errorf("drop index: %w", err)
+		}
+	}
+	if err := b.fill(ctx, a, n, statements...); err != nil {
+		return err
+	}
+	if err := b.fillAudit(ctx, a, n); err != nil {
+		return err
+	}
+	for _, i := range indexes {
+		if _, err := b.admin.Exec(ctx, i.Make); err != nil {
+			return fmt.Errorf("make index again: %w", err)
+		}
+	}
+	return nil
+}
+
 // fillAudit adds entries without the trigger that queues each of them for sealing.
 func (b *bench) fillAudit(ctx context.Context, a db.Actor, n int) (err error) {
 	if _, err := b.admin.Exec(ctx, `ALTER TABLE audit.event DISABLE TRIGGER after_insert`); err != nil {

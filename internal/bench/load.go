@@ -95,9 +95,15 @@ func repeat(ctx context.Context, workers int, span time.Duration, do func(ctx co
 // loads gathers rounds.
 type loads []load
 
-func (l loads) p50() time.Duration { return median(each(l, func(v load) time.Duration { return v.p50 })) }
-func (l loads) p99() time.Duration { return median(each(l, func(v load) time.Duration { return v.p99 })) }
-func (l loads) rate() float64      { return median(each(l, func(v load) float64 { return v.rate })) }
+func (l loads) p50() time.Duration {
+	return median(each(l, func(v load) time.Duration { return v.p50 }))
+}
+
+func (l loads) p99() time.Duration {
+	return median(each(l, func(v load) time.Duration { return v.p99 }))
+}
+
+func (l loads) rate() float64 { return median(each(l, func(v load) float64 { return v.rate })) }
 
 func each[A, B any](list []A, f func(A) B) []B {
 	out := make([]B, len(list))

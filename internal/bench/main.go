@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -88,6 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("run", "", "parts to run, separated by commas; the document is written only when all run")
 	quick := flags.Bool("quick", false, "fewer rounds and smaller tables; nothing is written")
+	profile := flags.String("cpuprofile", "", "file for a profile of this process, which holds product, floor and clients")
 	path := flags.String("out", "docs/benchmarks.md", "document to write")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -101,6 +103,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if os.Getenv(dbtest.EnvServer) == "" {
 		return errors.New("start it through make bench, which brings a database server")
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return fmt.Errorf("make profile: %w", err)
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return fmt.Errorf("start profile: %w", err)
+		}
+		defer pprof.StopCPUProfile()
 	}
 	doc := document{machine: readMachine(), began: clock.System().Now(), quick: *quick}
 	took := clock.Stopwatch()

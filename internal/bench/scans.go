@@ -56,31 +56,40 @@ func measureScans(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	o.work = true
-	var floors, rates []float64
+	var floors, calm, busy []float64
 	var cpu []time.Duration
-	for round := range pick(b, 6, 3) {
+	for round := range pick(b, 5, 3) {
 		floor, err := bareHandshakes(ctx, farm, n)
 		if err != nil {
 			return err
 		}
-		farm.renew(round*n/changedShare, n/changedShare)
-		rate, used, err := b.scanAll(ctx, o, farm, n)
+		same, used, err := b.scanAll(ctx, o, farm, n)
 		if err != nil {
 			return err
 		}
-		b.say("round %d: floor %s, pipeline %s, database %s per scan", round, perSecond(floor), perSecond(rate), ms(used))
 		if round == 0 {
-			b.note("First scans of all hosts (certificates, snapshots, words, events): %s, PostgreSQL %s of processor time each.", perSecond(rate), ms(used))
+			b.note("First scans of all hosts (certificates, snapshots, words, events): %s, PostgreSQL %s of processor time each.", perSecond(same), ms(used))
 			continue
 		}
-		floors, rates, cpu = append(floors, floor), append(rates, rate), append(cpu, used)
+		farm.renew(round*n/changedShare, n/changedShare)
+		changed, _, err := b.scanAll(ctx, o, farm, n)
+		if err != nil {
+			return err
+		}
+		b.say("round %d: floor %s, nothing changed %s with %s of PostgreSQL each, some changed %s", round, perSecond(floor), perSecond(same), ms(used), perSecond(changed))
+		floors, calm, busy, cpu = append(floors, floor), append(calm, same), append(busy, changed), append(cpu, used)
 	}
-	f, p, d := median(floors), median(rates), median(cpu)
-	b.add(result{"T1", fmt.Sprintf("claim, scan, verify, compare, store, rules and events, %d at once", scansAtOnce), perSecond(f), perSecond(p), ratio(share(p, f)), "≥ 0.85 × floor", judge(p >= 0.85*f)})
-	b.add(result{"T1", "processor time of PostgreSQL per scan", "", ms(d), "", "≤ 0.15 ms", judge(d <= 150*time.Microsecond)})
+	f, p, c, d := median(floors), median(calm), median(busy), median(cpu)
+	what := fmt.Sprintf("claim, scan, verify, compare, store, rules and events, %d at once", scansAtOnce)
+	b.add(result{"T1", what + ", nothing changed", perSecond(f), perSecond(p), ratio(share(p, f)), "≥ 0.85 × floor", judge(p >= 0.85*f)})
+	b.add(result{
+		"T1", fmt.Sprintf("the same, 1 in %d servers shows a new certificate", changedShare), perSecond(f), perSecond(c), ratio(share(c, f)), "≥ 0.85 × floor",
+		judge(c >= 0.85*f),
+	})
+	b.add(result{"T1", "processor time of PostgreSQL per unchanged scan", "", ms(d), "", "≤ 0.15 ms", judge(d <= 150*time.Microsecond)})
 	b.note("The floor of T1 is a loop of Go handshakes with verification against the same %d servers (half ECDSA, half RSA), %d at once. "+
-		"In each round 1 in %d servers shows a new certificate. The rate runs from the first connection to the last stored result, and "+
-		"PostgreSQL's time includes the claim and the idle work of the program.", n, scansAtOnce, changedShare)
+		"The rate runs from the first connection to the last stored result, and PostgreSQL's time in it includes the claim and what the "+
+		"rest of the program asks meanwhile.", n, scansAtOnce)
 	return b.confirm(ctx, owner, n)
 }
 
@@ -162,7 +171,15 @@ func (b *bench) scanAll(ctx context.Context, o vigiloOptions, farm *tlsFarm, n i
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, v.stop()) }()
+	var before map[int]time.Duration
 	err = waitFor(ctx, "scans", 3*time.Minute, func() (bool, error) {
+		if before == nil && !farm.begin().IsZero() {
+			// What backends cost to start is no part of a scan.
+			var err error
+			if before, err = b.databaseCPU(ctx); err != nil {
+				return false, err
+			}
+		}
 		if v.Services.Certificates.LoopStats().Scanned < int64(n) {
 			return false, nil
 		}
@@ -178,7 +195,7 @@ func (b *bench) scanAll(ctx context.Context, o vigiloOptions, farm *tlsFarm, n i
 	if err != nil {
 		return 0, 0, err
 	}
-	return float64(n) / took.Seconds(), spent(nil, used) / time.Duration(n), nil
+	return float64(n) / took.Seconds(), spent(before, used) / time.Duration(n), nil
 }
 
 // confirm makes sure that what was measured happened: every host is valid.

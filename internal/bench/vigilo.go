@@ -66,7 +66,9 @@ func (b *bench) start(ctx context.Context, o vigiloOptions) (*vigilo, error) {
 	}
 	runCtx, cancel := context.WithCancel(ctx)
 	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- a.Run(runCtx, app.RunOptions{Listener: l, Work: o.work, Ready: func() { close(ready) }}) }()
+	go func() {
+		done <- a.Run(runCtx, app.RunOptions{Listener: l, Work: o.work, Ready: func() { close(ready) }})
+	}()
 	stop := func() error {
 		cancel()
 		err := <-done
