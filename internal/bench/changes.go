@@ -85,17 +85,29 @@ func measureChanges(ctx context.Context, b *bench) (err error) {
 	}
 	for _, workers := range []int{1, 8} {
 		var all [3]loads
+		var cpu [3][]time.Duration
 		for round := range pick(b, 5, 3) {
 			for i, change := range do {
+				before, err := b.databaseCPU(ctx)
+				if err != nil {
+					return err
+				}
 				l, err := repeat(ctx, workers, pick(b, 1500*time.Millisecond, 500*time.Millisecond), change)
+				if err != nil {
+					return err
+				}
+				after, err := b.databaseCPU(ctx)
 				if err != nil {
 					return err
 				}
 				if round > 0 {
 					all[i] = append(all[i], l)
+					cpu[i] = append(cpu[i], spent(before, after)/time.Duration(max(l.n, 1)))
 				}
 			}
 		}
+		b.note("Processor time of PostgreSQL per change, %d at once: floor %s, recorded %s, the whole use case %s.", workers,
+			ms(median(cpu[0])), ms(median(cpu[1])), ms(median(cpu[2])))
 		r := share(all[1].rate(), all[0].rate())
 		b.add(result{
 			"T9", fmt.Sprintf("change of a host with audit entry, event and job, %d at once", workers), perSecond(all[0].rate()),

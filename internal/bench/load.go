@@ -16,6 +16,7 @@ import (
 type load struct {
 	p50, p99 time.Duration
 	rate     float64
+	n        int
 }
 
 // page is an address with the cookie that opens it.
@@ -89,7 +90,7 @@ func repeat(ctx context.Context, workers int, span time.Duration, do func(ctx co
 	if err := failed.Load(); err != nil {
 		return load{}, *err
 	}
-	return load{p50: quantile(all, 0.5), p99: quantile(all, 0.99), rate: float64(len(all)) / total().Seconds()}, nil
+	return load{p50: quantile(all, 0.5), p99: quantile(all, 0.99), n: len(all), rate: float64(len(all)) / total().Seconds()}, nil
 }
 
 // loads gathers rounds.

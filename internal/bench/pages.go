@@ -74,6 +74,7 @@ func (b *bench) comparePages(ctx context.Context, floor, product page) error {
 		}
 	}
 	var one, many [2]loads
+	var cpu [2][]time.Duration
 	for range pick(b, 5, 2) {
 		for i, p := range []page{floor, product} {
 			l, err := drive(ctx, client, p, 1, pick(b, 1500*time.Millisecond, 500*time.Millisecond))
@@ -81,12 +82,22 @@ func (b *bench) comparePages(ctx context.Context, floor, product page) error {
 				return err
 			}
 			one[i] = append(one[i], l)
+			before, err := b.databaseCPU(ctx)
+			if err != nil {
+				return err
+			}
 			if l, err = drive(ctx, client, p, 16, pick(b, 3*time.Second, time.Second)); err != nil {
 				return err
 			}
 			many[i] = append(many[i], l)
+			after, err := b.databaseCPU(ctx)
+			if err != nil {
+				return err
+			}
+			cpu[i] = append(cpu[i], spent(before, after)/time.Duration(max(l.n, 1)))
 		}
 	}
+	b.note("Processor time of PostgreSQL per page of T4: floor %s, product %s.", ms(median(cpu[0])), ms(median(cpu[1])))
 	f, p := many[0], many[1]
 	r := share(p.rate(), f.rate())
 	b.add(result{"T4", "list of hosts, 50 rows, 16 clients", perSecond(f.rate()), perSecond(p.rate()), ratio(r), "≥ 0.6 × floor", judge(r >= 0.6)})

@@ -88,6 +88,7 @@ type Request struct {
 	s         *Server
 	began     time.Time
 	wrote     bool
+	zone      *time.Location // what Zone found
 }
 
 // Server returns the server that answers, for links and limits.
@@ -107,6 +108,15 @@ func (r *Request) Now() time.Time { return r.s.o.Clock.Now() }
 
 // Zone returns the person's time zone, else the workspace's, else UTC.
 func (r *Request) Zone() *time.Location {
+	if r.zone == nil {
+		r.zone = r.findZone()
+	}
+	return r.zone
+}
+
+// findZone reads and parses a file of the system each time it is called; a list asks for
+// the zone in each row.
+func (r *Request) findZone() *time.Location {
 	for _, name := range []string{r.Principal.User.TimeZone, r.Workspace.TimeZone} {
 		if name == "" {
 			continue
