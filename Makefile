@@ -49,7 +49,7 @@ check: ## everything that must hold before a change lands
 
 bench: ## measure, and write docs/benchmarks.md
 	@.ci/setup
-	@go run ./internal/kernel/dbtest/testserver go run ./internal/bench
+	@go run ./internal/kernel/dbtest/testserver -durable go run ./internal/bench
 
 vuln: ## scan for known vulnerabilities
 	@.ci/vuln

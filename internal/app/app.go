@@ -51,7 +51,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 		return nil, err
 	}
 	var subs []event.Subscription
-	var nav []web.NavEntry
+	nav := []web.NavEntry{apiNav}
 	for _, m := range a.Modules {
 		if err := k.policy.Add(m.Permissions...); err != nil {
 			return nil, fmt.Errorf("module %s: %w", m.Name, err)

@@ -51,12 +51,13 @@ func plain(w http.ResponseWriter, status int, text string) {
 	}
 }
 
-// kernelRoutes adds the pages that belong to no module: the Help Center and, with the
-// development login, the gallery of components.
+// kernelRoutes adds the pages that belong to no module: the Help Center, the page about
+// the API and, with the development login, the gallery of components.
 func (a *App) kernelRoutes() {
 	r := a.k.web.Module("help")
 	r.Public(http.MethodGet, "/help", a.showHelp)
 	r.Public(http.MethodGet, "/help/{slug}", a.showArticle)
+	a.k.web.Module("kernel").Get("/api", web.LivePermission, a.showAPI)
 	if a.k.cfg.Auth == devAuth {
 		r.Public(http.MethodGet, "/gallery/{page}", a.showGallery)
 	}

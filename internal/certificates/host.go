@@ -100,8 +100,17 @@ type Host struct {
 // noExpiry stands in sort columns for "no certificate": after every real date.
 var noExpiry = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 
-// Title is the name of the host on pages: name and port, an IPv6 address in brackets.
-func (h Host) Title() string { return net.JoinHostPort(h.DisplayName, strconv.Itoa(int(h.Port))) }
+// Title is the name of the host on pages: name and port, an IPv6 address in brackets. A
+// host that is watched by its address is known to people by the name that it is asked for.
+func (h Host) Title() string {
+	if _, err := netip.ParseAddr(h.Hostname); err == nil && h.ServerName != "" {
+		return h.ServerName + " (" + h.Address() + ")"
+	}
+	return h.Address()
+}
+
+// Address is where the host is reached: name and port, an IPv6 address in brackets.
+func (h Host) Address() string { return net.JoinHostPort(h.DisplayName, strconv.Itoa(int(h.Port))) }
 
 // Path is the page of the host below its workspace.
 func (h Host) Path() string { return hostPath(h.ID) }

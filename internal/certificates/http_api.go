@@ -139,11 +139,13 @@ type hostOut struct {
 	Body     apiHost
 }
 
-type idIn struct {
+// IDIn is the id in the path of an operation. It is exported because huma reads embedded
+// fields of exported types only; so is HostFilterIn.
+type IDIn struct {
 	ID string `path:"id"`
 }
 
-func (in idIn) uuid(what string) (uuid.UUID, error) {
+func (in IDIn) uuid(what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(in.ID)
 	if err != nil || len(in.ID) != 36 {
 		return uuid.Nil, fault.NewNotFound(what)
@@ -151,8 +153,8 @@ func (in idIn) uuid(what string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// hostFilterIn are the filters of the list of hosts and of its export.
-type hostFilterIn struct {
+// HostFilterIn are the filters of the list of hosts and of its export.
+type HostFilterIn struct {
 	Q             string    `query:"q" doc:"Words that begin a part of the name, a tag, the issuer, the serial number or the fingerprint."`
 	Status        string    `query:"status" doc:"One or more statuses, separated by commas."`
 	State         string    `query:"state" enum:"active,paused" doc:"active or paused."`
@@ -164,7 +166,7 @@ type hostFilterIn struct {
 	View          string    `query:"view" doc:"A saved view: attention, expiring, failing or paused."`
 }
 
-func (f hostFilterIn) filter() hostFilter {
+func (f HostFilterIn) filter() hostFilter {
 	return hostFilter{
 		Text: f.Q, Status: f.Status, State: f.State, Hostname: f.Hostname, Tag: f.Tag, Issuer: f.Issuer, Owner: f.Owner,
 		Before: f.ExpiresBefore, View: f.View,
@@ -173,7 +175,7 @@ func (f hostFilterIn) filter() hostFilter {
 
 type listHostsIn struct {
 	api.ListIn
-	hostFilterIn
+	HostFilterIn
 }
 
 const tagHosts = "Hosts and certificates"
@@ -201,7 +203,7 @@ func (s *Service) operations(m *api.Module) {
 	}, s.apiListHosts)
 	api.Register(m, api.Op{
 		Method: http.MethodGet, Path: "/hosts/{id}", Permission: canReadHosts, ID: "get-host", Summary: "Read a host", Tag: tagHosts,
-	}, func(ctx context.Context, in *idIn) (*hostOut, error) {
+	}, func(ctx context.Context, in *IDIn) (*hostOut, error) {
 		id, err := in.uuid("host")
 		if err != nil {
 			return nil, err
@@ -211,7 +213,7 @@ func (s *Service) operations(m *api.Module) {
 	api.Register(m, api.Op{
 		Method: http.MethodPatch, Path: "/hosts/{id}", Permission: canUpdateHost, ID: "update-host", Summary: "Change a host", Tag: tagHosts,
 	}, func(ctx context.Context, in *struct {
-		idIn
+		IDIn
 		IfMatch string `header:"If-Match"`
 		Body    hostPatch
 	},
@@ -228,7 +230,7 @@ func (s *Service) operations(m *api.Module) {
 	api.Register(m, api.Op{
 		Method: http.MethodDelete, Path: "/hosts/{id}", Permission: canDeleteHost, ID: "delete-host", Summary: "Stop watching a host",
 		Tag: tagHosts, Status: http.StatusNoContent,
-	}, func(ctx context.Context, in *idIn) (*struct{}, error) {
+	}, func(ctx context.Context, in *IDIn) (*struct{}, error) {
 		id, err := in.uuid("host")
 		if err != nil {
 			return nil, err
@@ -304,7 +306,7 @@ func (s *Service) apiImport(ctx context.Context, in *importIn) (*importOut, erro
 	return out, nil
 }
 
-func (s *Service) apiExport(ctx context.Context, in *hostFilterIn) (*huma.StreamResponse, error) {
+func (s *Service) apiExport(ctx context.Context, in *HostFilterIn) (*huma.StreamResponse, error) {
 	r := api.Request(ctx)
 	q, err := in.filter().query(r.Now())
 	if err != nil {

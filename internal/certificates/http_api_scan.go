@@ -113,7 +113,7 @@ func (s *Service) scanOperations(m *api.Module) {
 	api.Register(m, api.Op{
 		Method: http.MethodPost, Path: "/hosts/{id}/scan", Permission: canScanHost, ID: "scan-host", Summary: "Scan a host now",
 		Tag: tagHosts, Status: http.StatusAccepted,
-	}, func(ctx context.Context, in *idIn) (*scanAccepted, error) {
+	}, func(ctx context.Context, in *IDIn) (*scanAccepted, error) {
 		id, err := in.uuid("host")
 		if err != nil {
 			return nil, err
@@ -128,7 +128,7 @@ func (s *Service) scanOperations(m *api.Module) {
 	})
 	api.Register(m, api.Op{
 		Method: http.MethodGet, Path: "/scans/{id}", Permission: canReadHosts, ID: "get-scan", Summary: "Read a scan", Tag: tagHosts,
-	}, func(ctx context.Context, in *idIn) (*scanOut, error) {
+	}, func(ctx context.Context, in *IDIn) (*scanOut, error) {
 		id, err := in.uuid("scan")
 		if err != nil {
 			return nil, err
@@ -148,7 +148,7 @@ func (s *Service) scanOperations(m *api.Module) {
 
 // apiListSnapshots pages by time: the cursor is the moment of the last item.
 func (s *Service) apiListSnapshots(ctx context.Context, in *struct {
-	idIn
+	IDIn
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor"`
 },
@@ -192,7 +192,7 @@ func (s *Service) apiListSnapshots(ctx context.Context, in *struct {
 
 type snapshotOut struct{ Body apiSnapshot }
 
-func (s *Service) apiSnapshot(ctx context.Context, in *idIn) (*snapshotOut, error) {
+func (s *Service) apiSnapshot(ctx context.Context, in *IDIn) (*snapshotOut, error) {
 	id, err := in.uuid("snapshot")
 	if err != nil {
 		return nil, err
@@ -273,7 +273,7 @@ func (s *Service) certOperations(m *api.Module) {
 	})
 	api.Register(m, api.Op{
 		Method: http.MethodGet, Path: "/certificates/{id}", Permission: canReadCerts, ID: "get-certificate", Summary: "Read a certificate", Tag: tagHosts,
-	}, func(ctx context.Context, in *idIn) (*certOut, error) {
+	}, func(ctx context.Context, in *IDIn) (*certOut, error) {
 		id, err := in.uuid("certificate")
 		if err != nil {
 			return nil, err

@@ -87,7 +87,7 @@ func (s *Service) header(r *web.Request, p *hostPage, tab string) views.Header {
 	badge := statusBadge(h.Host, now)
 	v := views.Header{
 		Head: ui.PageHead{
-			Title: h.DisplayName, Badge: &badge, Lede: hostLede(h.Host),
+			Title: cmp.Or(h.ServerName, h.DisplayName), Badge: &badge, Lede: hostLede(h.Host),
 			Printed: fmt.Sprintf("Vigilo, workspace %s. Printed %s by %s. %s, version %d.", r.Workspace.Name,
 				now.In(r.Zone()).Format("2 January 2006, 15:04 ")+zoneName(now.In(r.Zone())), r.User().Name, h.Title(), h.Version),
 		},
@@ -134,14 +134,14 @@ func hostLede(h Host) string {
 	if h.STARTTLS != "" {
 		how = "STARTTLS for " + starttlsLabel(h.STARTTLS)
 	}
-	text := fmt.Sprintf("Port %d, %s. Scanned %s.", h.Port, how, intervalLabel(h.Interval))
-	if h.State == Paused {
-		text = fmt.Sprintf("Port %d, %s. Scans are paused.", h.Port, how)
-	}
+	where := fmt.Sprintf("Port %d", h.Port)
 	if h.ServerName != "" {
-		text += " Asked for as " + h.ServerName + "."
+		where = "At " + h.Address()
 	}
-	return text
+	if h.State == Paused {
+		return where + ", " + how + ". Scans are paused."
+	}
+	return where + ", " + how + ". Scanned " + intervalLabel(h.Interval) + "."
 }
 
 func hostMenu(r *web.Request, h Host) []ui.MenuItem {
@@ -385,6 +385,12 @@ func chainLinks(r *web.Request, chain []Cert, f tlsscan.Facts, now time.Time) []
 		out = append(out, link)
 	}
 	if n := len(chain); n > 0 && chain[n-1].Subject != chain[n-1].Issuer && f.Anchor != "" {
+		if f.Trust == string(x509lint.TrustIncomplete) {
+			return append(out, ui.ChainLink{
+				Icon: "triangle-alert", Title: chain[n-1].IssuerLabel, Sub: "Intermediate, not sent by the server",
+				Badge: &ui.Badge{Text: "Missing", Tone: ui.Warn},
+			})
+		}
 		where := "Root, in the public roots, not sent"
 		if f.Anchor == string(x509lint.AnchorWorkspace) {
 			where = "Root, in the roots of this installation, not sent"

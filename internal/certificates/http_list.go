@@ -99,6 +99,7 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 		Tabs: listTabs(base, f.View, sum), Self: r.URL.RequestURI(),
 		BulkAction: r.Path("/certificates/bulk"), ExportHref: link(func(q url.Values) { q.Set("format", "csv") }),
 		AddHref: r.Path("/certificates/new"), ImportHref: r.Path("/certificates/import"), CalendarHref: r.Path("/certificates/calendar"),
+		RulesHref:  r.Path("/alert-rules?scope=certificate"),
 		StoredHref: r.Path("/certificates/stored"), MayAdd: r.Can(canCreateHost), MayScan: r.Can(canScanHost),
 		MayUpdate: r.Can(canUpdateHost), MayDelete: r.Can(canDeleteHost),
 		Caption: "Hosts, " + sortWords(sort), Columns: listColumns(sort, link),
@@ -175,7 +176,6 @@ func listStats(base string, sum summaryRow) []ui.Stat {
 	return []ui.Stat{
 		{Label: "Expired", Value: cappedCount(sum.Expired), Detail: "no longer accepted", Href: base + "?view=" + viewExpired, Tone: tone(sum.Expired, ui.Crit), Icon: "circle-x"},
 		{Label: "Within 30 days", Value: cappedCount(sum.Soon), Detail: "will expire", Href: base + "?view=" + viewExpiring, Tone: tone(sum.Soon, ui.Warn), Icon: "clock"},
-		{Label: "Failing", Value: cappedCount(sum.Failing), Detail: "cannot be scanned", Href: base + "?view=" + viewFailing, Tone: tone(sum.Failing, ui.Crit), Icon: "wifi-off"},
 		{Label: "Wrong setup", Value: cappedCount(sum.Misconfigured), Detail: "name, trust or key", Href: base + "?view=" + viewMisconfigured, Tone: tone(sum.Misconfigured, ui.Warn), Icon: "triangle-alert"},
 		{Label: "Healthy", Value: cappedCount(sum.Healthy), Detail: share, Href: base + "?view=" + viewHealthy, Tone: tone(sum.Healthy, ui.OK), Icon: "circle-check"},
 	}
@@ -336,13 +336,23 @@ func countedField(name, label, value string, rows []nameCount) ui.Field {
 	return out
 }
 
+// tagsShown is how many tags of a host fit into its row.
+const tagsShown = 2
+
 func newRow(r *web.Request, h HostItem) views.Row {
 	now, zone := r.Now(), r.Zone()
 	row := views.Row{
 		ID: h.ID.String(), Status: statusBadge(h.Host, now), Issuer: h.Issuer, Key: h.Key, Tags: h.Tags,
 		Link: ui.RowLink{Text: h.DisplayName, Dim: ":" + portText(h.Port), Href: r.Path(h.Path()), Sub: cmp.Or(h.Issuer, h.StatusDetail)},
 	}
-	if strings.Contains(h.DisplayName, ":") {
+	if n := len(h.Tags) - tagsShown; n > 0 {
+		row.Tags, row.MoreTags = h.Tags[:tagsShown], fmt.Sprintf("+%d", n)
+	}
+	switch {
+	case h.ServerName != "":
+		// The name that is asked for says more than the machine that answers.
+		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Address()
+	case strings.Contains(h.DisplayName, ":"):
 		row.Link.Text = "[" + h.DisplayName + "]"
 	}
 	switch {
@@ -486,7 +496,7 @@ func calendarDay(r *web.Request, day, first, now time.Time, hosts []HostItem) ui
 			d.More = &ui.Link{Text: strconv.Itoa(len(hosts)-i) + " more", Href: "#ends"}
 			break
 		}
-		d.Events = append(d.Events, ui.CalendarEvent{Text: h.DisplayName, Href: r.Path(h.Path()), Tone: cmp.Or(expiryTone(h.Host, now), ui.Mute)})
+		d.Events = append(d.Events, ui.CalendarEvent{Text: cmp.Or(h.ServerName, h.DisplayName), Href: r.Path(h.Path()), Tone: cmp.Or(expiryTone(h.Host, now), ui.Mute)})
 	}
 	return d
 }

@@ -136,7 +136,7 @@ func (s *Service) showHistory(r *web.Request) error {
 		return err
 	}
 	v := views.HistoryPage{Header: s.header(r, p, tabHistory)}
-	v.Strip, v.Legend = historyStrip(p.host.Host, days.Rows, from, now, r.Zone())
+	v.Strip, v.Legend, v.Numbers = historyStrip(p.host.Host, days.Rows, from, now, r.Zone())
 	if v.Entries, err = historyEntries(changes.Rows, r.Zone()); err != nil {
 		return err
 	}
@@ -155,9 +155,9 @@ func (s *Service) showHistory(r *web.Request) error {
 const stripDays = 30
 
 // historyStrip draws the share of scans that failed on each day.
-func historyStrip(h Host, days []dayRow, from, now time.Time, zone *time.Location) (*ui.Uptime, []ui.Badge) {
+func historyStrip(h Host, days []dayRow, from, now time.Time, zone *time.Location) (*ui.Uptime, []ui.Badge, []ui.Fact) {
 	if len(days) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	badge := statusBadge(h, now)
 	u := &ui.Uptime{
@@ -190,7 +190,17 @@ func historyStrip(h Host, days []dayRow, from, now time.Time, zone *time.Locatio
 	}
 	u.Percent = fmt.Sprintf("%.2f%% of %s", 100*float64(scans-failed)/float64(scans), count(int(scans), "scan"))
 	u.Label = fmt.Sprintf("%s succeeded in the last %d days; %s with failures", u.Percent, stripDays, count(troubled, "day"))
-	return u, []ui.Badge{{Text: "All scans succeeded", Tone: ui.OK}, {Text: "Some failed", Tone: ui.Warn}, {Text: "Most failed", Tone: ui.Crit}, {Text: "No scan", Tone: ui.Mute}}
+	numbers := []ui.Fact{
+		{Label: "Scans", Text: group(scans)},
+		{Label: "Succeeded", Text: group(scans - failed)},
+		{Label: "Failed", Text: group(failed)},
+		{Label: "Days with failures", Text: group(int64(troubled))},
+	}
+	if h.LastOKAt != nil {
+		t := since(*h.LastOKAt, now, zone)
+		numbers = append(numbers, ui.Fact{Label: "Last success", Time: &t})
+	}
+	return u, []ui.Badge{{Text: "All scans succeeded", Tone: ui.OK}, {Text: "Some failed", Tone: ui.Warn}, {Text: "Most failed", Tone: ui.Crit}, {Text: "No scan", Tone: ui.Mute}}, numbers
 }
 
 // hostPathFragment keeps the strip's link on the page: the changes below explain it.

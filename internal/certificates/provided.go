@@ -58,8 +58,9 @@ func (s *Service) Hosts(ctx context.Context, tx *db.Tx, ids []uuid.UUID) ([]Host
 	return expiries(hosts), err
 }
 
-// HostsByExpiry returns active hosts whose certificate ends before a moment, in the order
-// of their ids: pass the last one as after to go on, and the zero id to begin.
+// HostsByExpiry returns hosts whose certificate ends before a moment, in the order of
+// their ids: pass the last one as after to go on, and the zero id to begin. Hosts without a
+// certificate count as ending with the year 9999.
 func (s *Service) HostsByExpiry(ctx context.Context, tx *db.Tx, before time.Time, after uuid.UUID, limit int) ([]HostExpiry, error) {
 	hosts, err := hostsByExpiry.All(ctx, tx, db.Args{"before": before, "after": after, "limit": limit})
 	return expiries(hosts), err

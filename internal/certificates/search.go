@@ -30,7 +30,7 @@ func findHostHits(ctx context.Context, tx *db.Tx, text string, limit int) ([]sea
 	}
 	out := make([]search.Hit, len(hosts))
 	for i, f := range hosts {
-		h := Host{ID: f.ID, DisplayName: f.DisplayName, Port: f.Port}
+		h := Host{ID: f.ID, Hostname: f.Hostname, DisplayName: f.DisplayName, Port: f.Port, ServerName: f.ServerName}
 		out[i] = search.Hit{Title: h.Title(), Hint: "Host, " + lowerFirst(statusLabel(f.Status)), Path: h.Path(), Icon: "lock"}
 	}
 	return out, nil

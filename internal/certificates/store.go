@@ -48,8 +48,7 @@ var (
 	hostsByExpiry = db.Define[Host]("certificates.hosts_by_expiry", `
 	SELECT `+hostColumns+`
 	FROM monitored_hosts h
-	WHERE h.workspace_id = @ws AND h.state = 'active' AND h.leaf_not_before IS NOT NULL
-		AND h.leaf_not_after < @before AND h.id > @after
+	WHERE h.workspace_id = @ws AND h.leaf_not_after < @before AND h.id > @after
 	ORDER BY h.id
 	LIMIT @limit`)
 
@@ -105,7 +104,7 @@ var (
 	SELECT EXISTS (SELECT 1 FROM monitored_hosts WHERE workspace_id = @ws)`)
 
 	findHosts = db.Define[foundHost]("certificates.find_hosts", `
-	SELECT h.id, h.display_name, h.port, h.status
+	SELECT h.id, h.hostname, h.display_name, h.port, h.server_name, h.status
 	FROM monitored_hosts h
 	WHERE h.workspace_id = @ws AND h.id IN (
 		SELECT t.host_id FROM host_tokens t
@@ -130,8 +129,10 @@ type nameCount struct {
 
 type foundHost struct {
 	ID          uuid.UUID `db:"id"`
+	Hostname    string    `db:"hostname"`
 	DisplayName string    `db:"display_name"`
 	Port        int32     `db:"port"`
+	ServerName  string    `db:"server_name"`
 	Status      Status    `db:"status"`
 }
 

@@ -36,9 +36,6 @@ var (
 	JOIN users u ON u.id = m.user_id
 	ORDER BY u.name, o.owner_member_id`)
 
-	memberOf = db.Define[uuid.UUID]("certificates.member_of_user", `
-	SELECT id FROM members WHERE workspace_id = @ws AND user_id = @user`)
-
 	hostList = db.DefineList(db.ListSpec[HostItem]{
 		Name: "certificates.hosts", Columns: hostItemColumns, From: "monitored_hosts h", Where: "h.workspace_id = @ws",
 		Filters: map[string]string{

@@ -40,12 +40,17 @@ const takeDue = `
 	RETURNING s.workspace_id, s.host_id, t.next_at AS slot`
 
 var (
-	// claimDue takes the longest due, whoever's they are.
+	// claimDue takes the longest due, whoever's they are. The constant limit tells the
+	// planner that there are few whatever @limit is; without it, it reads the whole table.
 	claimDue = db.DefineSystem[claim]("certificates.claim_due", `
 	WITH chosen AS (
 		SELECT workspace_id, host_id
-		FROM host_schedule
-		WHERE next_at <= @now AND (lease_until IS NULL OR lease_until <= @now)
+		FROM (
+			SELECT workspace_id, host_id, next_at
+			FROM host_schedule
+			WHERE next_at <= @now AND (lease_until IS NULL OR lease_until <= @now)
+			ORDER BY next_at
+			LIMIT 500) AS due
 		ORDER BY next_at
 		LIMIT @limit
 	), `+takeDue)
@@ -65,7 +70,10 @@ var (
 			LIMIT @share
 		) d
 	), chosen AS (
-		SELECT workspace_id, host_id FROM due ORDER BY turn, next_at LIMIT @limit
+		SELECT workspace_id, host_id
+		FROM (SELECT workspace_id, host_id, turn, next_at FROM due ORDER BY turn, next_at LIMIT 500) AS first
+		ORDER BY turn, next_at
+		LIMIT @limit
 	), `+takeDue)
 
 	// giveBack returns hosts that were taken and not scanned, when a process stops.

@@ -19,7 +19,7 @@ func commands() []command {
 		{
 			group: "hosts", verb: "list", summary: "list hosts", method: http.MethodGet, path: "/hosts",
 			query:   append(hostFilters(), order),
-			columns: []column{{"HOST", "hostname"}, {"PORT", "port"}, {"STATUS", "status"}, {"DAYS", "days_left"}, {"EXPIRES", "not_after"}, {"ISSUER", "issuer"}, {"TAGS", "tags"}, {"ID", "id"}},
+			columns: []column{{"HOST", "hostname"}, {"PORT", "port"}, {"SERVER NAME", "server_name"}, {"STATUS", "status"}, {"DAYS", "days_left"}, {"EXPIRES", "not_after"}, {"ISSUER", "issuer"}, {"TAGS", "tags"}, {"ID", "id"}},
 		},
 		{
 			group: "hosts", verb: "add", args: []string{"hostname"}, summary: "watch a host", method: http.MethodPost, path: "/hosts",
@@ -71,8 +71,12 @@ func commands() []command {
 		{
 			group: "certificates", verb: "list", summary: "list certificates", method: http.MethodGet, path: "/certificates",
 			query: []option{
-				search, order,
+				order,
+				{flag: "name", kind: text, help: "beginning of a subject alternative `name`"},
+				{flag: "fingerprint", kind: text, help: "SHA-256 in `hex`"},
+				{flag: "serial", kind: text, help: "serial number in `hex`"},
 				{flag: "issuer", kind: text, help: "`issuer`"},
+				{flag: "source", kind: text, help: "`source`: scan or manual"},
 				{flag: "expires-before", kind: text, help: "`time` in RFC 3339"},
 			},
 			columns: []column{{"SUBJECT", "subject"}, {"ISSUER", "issuer"}, {"EXPIRES", "not_after"}, {"SOURCE", "source"}, {"LAST SEEN", "last_seen_at"}, {"ID", "id"}},
@@ -80,8 +84,14 @@ func commands() []command {
 
 		{
 			group: "alerts", verb: "list", summary: "list alerts", method: http.MethodGet, path: "/alerts",
-			query:   []option{{flag: "state", kind: text, help: "`state`: firing or resolved"}, order},
-			columns: []column{{"STATE", "state"}, {"SEVERITY", "severity"}, {"RULE", "rule_name|rule.name"}, {"HOST", "host_title|host|hostname"}, {"MESSAGE", "message"}, {"FIRED", "fired_at"}, {"ID", "id"}},
+			query: []option{
+				order,
+				{flag: "state", kind: text, help: "`state`: firing or resolved"},
+				{flag: "severity", kind: text, help: "`severity`: info, low, medium, high or critical"},
+				{flag: "acknowledged", kind: text, help: "`answer`: true or false"},
+				{flag: "q", kind: text, help: "how the `host` begins"},
+			},
+			columns: []column{{"STATE", "state"}, {"SEVERITY", "severity"}, {"RULE", "rule_name"}, {"HOST", "host"}, {"MESSAGE", "message"}, {"FIRED", "fired_at"}, {"ID", "id"}},
 		},
 		{
 			group: "alerts", verb: "ack", args: []string{"alert"}, summary: "acknowledge an alert",
@@ -89,7 +99,11 @@ func commands() []command {
 		},
 		{
 			group: "alert-rules", verb: "list", summary: "list alert rules", method: http.MethodGet, path: "/alert-rules",
-			query:   []option{order},
+			query: []option{
+				order,
+				{flag: "trigger", kind: text, help: "`trigger`, such as expiring_soon"},
+				{flag: "enabled", kind: text, help: "`answer`: true or false"},
+			},
 			columns: []column{{"NAME", "name"}, {"TRIGGER", "trigger"}, {"DAYS", "threshold_days"}, {"SEVERITY", "severity"}, {"ENABLED", "enabled"}, {"ID", "id"}},
 		},
 

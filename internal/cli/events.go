@@ -26,7 +26,7 @@ func listEvents(c *call) error {
 	if c.x.interval <= 0 {
 		return usagef("--interval must be longer than nothing")
 	}
-	if err := follow(c); err != nil && c.ctx.Err() == nil {
+	if err := follow(c); c.ctx.Err() == nil {
 		return err
 	}
 	return nil // being stopped is how following ends
@@ -36,8 +36,8 @@ func listEvents(c *call) error {
 // at which a transaction wrote them, and it can end after one that began later.
 const lag = 10 * time.Second
 
-// follow prints events as they become visible, until the command is stopped. It asks again
-// from a little before the newest event and leaves out what it has printed.
+// follow prints events as they become visible and returns why it ended: the command was
+// stopped, or a call failed. It asks again from a little before the newest event and leaves out what it has printed.
 func follow(c *call) error {
 	after, err := c.followFrom()
 	if err != nil {

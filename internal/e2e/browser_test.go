@@ -262,8 +262,14 @@ func (b *tab) fill(selector, text string) {
 // waitFor waits until a JavaScript expression is true, across navigations.
 func (b *tab) waitFor(what, expression string) {
 	b.t.Helper()
-	eventually(b.t, what, func() bool {
-		v, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
-		return err == nil && v
-	})
+	if !within(30*time.Second, func() bool { return b.holds(expression) }) {
+		b.t.Fatalf("waited in vain: %s; at %s the page says: %s", what, b.path(), clip(b.text("body")))
+	}
+}
+
+// holds reports whether a JavaScript expression is true; while a page is exchanged for
+// another none is.
+func (b *tab) holds(expression string) bool {
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+	return err == nil && v
 }

@@ -45,8 +45,21 @@ type program struct {
 // settings are NAME=value lines that change the defaults.
 func start(t *testing.T, settings ...string) *program {
 	t.Helper()
-	d := dbtest.New(t)
-	keys := secret.NewKey()
+	return startOn(t, dbtest.New(t), secret.NewKey(), true, settings...)
+}
+
+// onlyServe stops the program and starts another one on its database that answers requests
+// and works nothing in the background, so that nothing changes but by requests.
+func (p *program) onlyServe(t *testing.T, settings ...string) *program {
+	t.Helper()
+	p.stop(t)
+	next := startOn(t, p.db, p.keys, false, settings...)
+	next.people, next.spaces = p.people, p.spaces
+	return next
+}
+
+func startOn(t *testing.T, d *dbtest.DB, keys string, work bool, settings ...string) *program {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +83,7 @@ func start(t *testing.T, settings ...string) *program {
 	ready := make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		done <- a.Run(ctx, app.RunOptions{Listener: l, Work: true, Ready: func() { close(ready) }})
+		done <- a.Run(ctx, app.RunOptions{Listener: l, Work: work, Ready: func() { close(ready) }})
 	}()
 	halt := sync.OnceFunc(func() {
 		cancel()
@@ -133,6 +146,17 @@ func (p *program) workspace(t *testing.T, slug string) uuid.UUID {
 	defer p.mu.Unlock()
 	p.spaces[slug] = ws.ID
 	return ws.ID
+}
+
+// seat makes somebody a member of one more workspace.
+func (p *program) seat(t *testing.T, slug, email string) {
+	t.Helper()
+	u := p.person(t, email)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := p.Services.Members.SeedMember(context.Background(), p.spaces[slug], u.ID, access.Member); err != nil {
+		t.Fatalf("add %s to %s: %v", email, slug, err)
+	}
 }
 
 // actor returns a person of a workspace as the services see them.
@@ -262,6 +286,13 @@ const rescueTime = 2 * time.Minute
 
 func eventuallyWithin(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
+	if !within(limit, cond) {
+		t.Fatalf("waited in vain: %s", what)
+	}
+}
+
+// within waits for a condition and reports whether it came true in time.
+func within(limit time.Duration, cond func() bool) bool {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -269,10 +300,11 @@ func eventuallyWithin(t *testing.T, limit time.Duration, what string, cond func(
 	for !cond() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 func ok(t *testing.T, a answer, want int, what string) {

@@ -1,10 +1,13 @@
 package integrations
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -94,18 +97,16 @@ func jobsFor(tx *db.Tx, rows []queuedRow) []river.JobArgs {
 // next: 0 means that this run of the delivery is over. What it stores is the truth about
 // the delivery; should the job be lost in between, the next one reads it.
 func (s *Service) attempt(ctx context.Context, args DeliverArgs, t *ticket) (time.Duration, error) {
-	a := db.System(args.WorkspaceID, "webhook delivery")
-	var loaded *db.Result[work]
-	if err := s.db.ReadBatch(ctx, a, func(b *db.Batch) { loaded = loadWork.Queue(b, db.Args{"id": args.DeliveryID}) }); err != nil {
-		return 0, err
+	w, err := s.loads.do(ctx, args.WorkspaceID, args.DeliveryID)
+	if err != nil {
+		return 0, interrupted(ctx, err)
 	}
-	w, ok := loaded.First()
 	now := s.clock.Now()
-	if !ok || w.State != Pending || w.Run != args.Run {
+	if w == nil || w.State != Pending || w.Run != args.Run {
 		return 0, nil // deleted with its endpoint, finished, or replayed under a new run
 	}
 	if !w.Enabled {
-		return 0, s.giveUp(ctx, a, args)
+		return 0, s.giveUp(ctx, args)
 	}
 	if w.NextAttemptAt != nil && w.NextAttemptAt.After(now) {
 		// An attempt was stored, but its job ended before it could be put back.
@@ -123,37 +124,56 @@ func (s *Service) attempt(ctx context.Context, args DeliverArgs, t *ticket) (tim
 	}
 	t.leave(sent.Outcome != deliver.Success, sent.Latency)
 	// The answer is there: a process that stops stores it all the same.
-	return s.settle(context.WithoutCancel(ctx), a, args, w, sent)
+	return s.settle(context.WithoutCancel(ctx), args, *w, sent)
 }
 
 // errInterrupted means that this process stops in the middle of an attempt.
 var errInterrupted = errors.New("attempt interrupted")
 
+// interrupted tells the end of the process from a failure.
+func interrupted(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return errInterrupted
+	}
+	return err
+}
+
+// load reads what attempts need; nil for a delivery that was deleted. It and save send one
+// plain statement for each delivery, all in one round trip and transaction: a statement
+// over a list of ids may get a plan that reads the whole table.
+func (s *Service) load(ctx context.Context, workspace uuid.UUID, ids []uuid.UUID) ([]*work, error) {
+	loaded := make([]*db.Result[work], len(ids))
+	err := s.db.ReadBatch(ctx, deliveryActor(workspace), func(b *db.Batch) {
+		for i, id := range ids {
+			loaded[i] = loadWork.Queue(b, db.Args{"id": id})
+		}
+	})
+	out := make([]*work, len(ids))
+	for i, l := range loaded {
+		if w, ok := l.First(); ok {
+			out[i] = &w
+		}
+	}
+	return out, err
+}
+
+func deliveryActor(workspace uuid.UUID) db.Actor { return db.System(workspace, "webhook delivery") }
+
 // giveUp ends a delivery whose endpoint was disabled while it waited.
-func (s *Service) giveUp(ctx context.Context, a db.Actor, args DeliverArgs) error {
-	return s.db.WriteBatch(ctx, a, func(b *db.Batch) {
+func (s *Service) giveUp(ctx context.Context, args DeliverArgs) error {
+	return s.db.WriteBatch(ctx, deliveryActor(args.WorkspaceID), func(b *db.Batch) {
 		failDelivery.Queue(b, db.Args{"id": args.DeliveryID, "run": args.Run, "error": ErrorEndpointDisabled})
 	})
 }
 
 // settle stores the attempt and what follows from it.
-func (s *Service) settle(ctx context.Context, a db.Actor, args DeliverArgs, w work, sent sentAttempt) (time.Duration, error) {
+func (s *Service) settle(ctx context.Context, args DeliverArgs, w work, sent sentAttempt) (time.Duration, error) {
 	v := judge(sent.Attempt, w.Tries+1, w.FailingSince, sent.startedAt.Add(sent.Latency))
 	s.log.LogAttrs(ctx, slog.LevelDebug, "webhook attempt", slog.String("delivery_id", args.DeliveryID.String()),
 		slog.String("endpoint_id", args.EndpointID.String()), slog.Int("status", sent.Status), slog.String("outcome", string(sent.Outcome)),
 		slog.String("error_class", string(sent.ErrorClass)))
-	err := s.db.WriteBatch(ctx, a, func(b *db.Batch) {
-		saveAttempt.Queue(b, db.Args{
-			"id": args.DeliveryID, "run": args.Run, "started": sent.startedAt, "status": orNil(sent.Status), "error": string(sent.ErrorClass),
-			"state": string(v.State), "next": v.NextAt, "latency": sent.Latency.Microseconds(), "outcome": string(sent.Outcome),
-			"signature": sent.signature, "answer": append([]byte{}, sent.Body...), // never NULL
-		})
-		switch {
-		case v.State == Delivered && w.FailingSince != nil:
-			stopFailing.Queue(b, db.Args{"id": args.EndpointID})
-		case v.State != Delivered && w.FailingSince == nil:
-			startFailing.Queue(b, db.Args{"id": args.EndpointID, "since": sent.startedAt})
-		}
+	_, err := s.saves.do(ctx, args.WorkspaceID, settled{
+		delivery: args.DeliveryID, endpoint: args.EndpointID, run: args.Run, sent: sent, verdict: v, wasFailing: w.FailingSince != nil,
 	})
 	if err != nil {
 		return 0, err
@@ -167,6 +187,31 @@ func (s *Service) settle(ctx context.Context, a db.Actor, args DeliverArgs, w wo
 		return 0, nil
 	}
 	return max(v.NextAt.Sub(s.clock.Now()), time.Millisecond), nil
+}
+
+// save stores attempts in one transaction. Endpoints whose health changed are locked first,
+// as a deletion does, and in the order of their ids, so that nobody waits in a circle.
+func (s *Service) save(ctx context.Context, workspace uuid.UUID, in []settled) ([]struct{}, error) {
+	changed := map[uuid.UUID]settled{}
+	for _, a := range in {
+		if (a.verdict.State == Delivered) == a.wasFailing {
+			changed[a.endpoint] = a
+		}
+	}
+	endpoints := slices.SortedFunc(maps.Keys(changed), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	err := s.db.WriteBatch(ctx, deliveryActor(workspace), func(b *db.Batch) {
+		for _, id := range endpoints {
+			if a := changed[id]; a.wasFailing {
+				stopFailing.Queue(b, db.Args{"id": id})
+			} else {
+				startFailing.Queue(b, db.Args{"id": id, "since": a.sent.startedAt})
+			}
+		}
+		for _, a := range in {
+			a.queue(b)
+		}
+	})
+	return make([]struct{}, len(in)), err
 }
 
 // disableByItself takes an endpoint out of use and says why in the audit log.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vigilo/vigilo/internal/integrations/deliver"
@@ -285,7 +286,7 @@ func deliveryView(r *web.Request, e Endpoint, d deliveryDetail, attempts []Attem
 		Headers: []ui.Fact{
 			{Label: "content-type", Text: contentType, Mono: true},
 			{Label: "user-agent", Text: userAgent, Mono: true},
-			{Label: "webhook-id", Text: d.EventID.String(), Mono: true},
+			{Label: strings.ToLower(webhooksig.HeaderID), Text: d.EventID.String(), Mono: true},
 		},
 		Body: indentRaw(d.Body),
 	}
@@ -316,8 +317,8 @@ func attemptView(r *web.Request, a Attempt) views.Attempt {
 		Facts: []ui.Fact{
 			{Label: "Answer", Text: answer(a.Status, a.ErrorClass)},
 			{Label: "Latency", Text: milliseconds(a.Latency())},
-			{Label: webhooksig.HeaderTimestamp, Text: strconv.FormatInt(a.StartedAt.Unix(), 10), Mono: true},
-			{Label: webhooksig.HeaderSignature, Text: a.Signature, Mono: true},
+			{Label: strings.ToLower(webhooksig.HeaderTimestamp), Text: strconv.FormatInt(a.StartedAt.Unix(), 10), Mono: true},
+			{Label: strings.ToLower(webhooksig.HeaderSignature), Text: a.Signature, Mono: true},
 		},
 		Answer: printable(a.Answer),
 	}

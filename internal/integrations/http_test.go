@@ -167,7 +167,7 @@ func TestAnAdminGoesThroughThePages(t *testing.T) {
 	s.expect(t, "ada", "GET", at+"?format=csv", "", 200, "thing.made,failed,1,410,status")
 	s.expect(t, "ada", "GET", at, "", 200, "It answered 410 Gone")
 	detail := s.expect(t, "ada", "GET", delivery, "", 200, "Vigilo has given up on this delivery.")
-	for _, want := range []string{"Webhook-Signature", "v1,", "410 Gone", "&#34;size&#34;: 3", "webhook-id"} {
+	for _, want := range []string{"webhook-signature", "v1,", "410 Gone", "&#34;size&#34;: 3", "webhook-id"} {
 		if !strings.Contains(detail, want) {
 			t.Errorf("the page of a delivery lacks %q", want)
 		}

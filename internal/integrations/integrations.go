@@ -76,6 +76,8 @@ type Service struct {
 	testLimit web.Limiter
 	lanes     *lanes
 	sender    *sender
+	loads     *coalescer[uuid.UUID, *work]
+	saves     *coalescer[settled, struct{}]
 }
 
 // New returns the service.
@@ -83,10 +85,12 @@ func New(d Deps) *Service {
 	if d.DeliveryWorkers == 0 {
 		d.DeliveryWorkers = job.DefaultQueues()[job.QueueDelivery]
 	}
-	return &Service{
+	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, clock: d.Clock, log: d.Log, sealer: d.Sealer, network: d.Network,
 		testLimit: d.TestLimit, lanes: newLanes(d.DeliveryWorkers, d.Clock), sender: newSender(d),
 	}
+	s.loads, s.saves = newCoalescer(s.load), newCoalescer(s.save)
+	return s
 }
 
 // Create adds an endpoint and returns it with its secret, which is never shown again.

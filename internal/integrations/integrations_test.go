@@ -367,6 +367,9 @@ func TestOldDeliveriesAreForgottenAndOpenOnesKept(t *testing.T) {
 		FROM n WHERE n.id = d.id`); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := b.Admin(t).Exec(ctx, `UPDATE webhook_bodies b SET created_at = d.created_at FROM webhook_deliveries d WHERE d.event_id = b.event_id`); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := b.Admin(t).Exec(ctx, `INSERT INTO webhook_attempts SELECT workspace_id, id, 1, now(), 1, 200, 'success', '', '', '' FROM webhook_deliveries`); err != nil {
 		t.Fatal(err)
 	}
@@ -378,6 +381,9 @@ func TestOldDeliveriesAreForgottenAndOpenOnesKept(t *testing.T) {
 	}
 	if n := b.count(t, `SELECT count(*) FROM webhook_attempts`); n != 2 {
 		t.Errorf("%d attempts are left, want 2", n)
+	}
+	if n := b.count(t, `SELECT count(*) FROM webhook_bodies`); n != 2 {
+		t.Errorf("%d bodies are left, want 2", n)
 	}
 }
 

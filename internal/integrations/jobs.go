@@ -83,15 +83,17 @@ func (w *expireWorker) Work(ctx context.Context, _ *river.Job[ExpireArgs]) error
 }
 
 func (s *Service) expire(ctx context.Context) error {
-	for {
-		var n int64
-		err := s.db.System(ctx, func(tx *db.SystemTx) error {
-			var err error
-			n, err = expireDeliveries.Run(ctx, tx, db.Args{"before": tx.Now.Add(-keepDeliveries), "limit": expireBatch})
-			return err
-		})
-		if err != nil || n < expireBatch {
-			return err
+	for _, c := range []db.Command{expireDeliveries, expireBodies} {
+		for n := int64(expireBatch); n == expireBatch; {
+			err := s.db.System(ctx, func(tx *db.SystemTx) error {
+				var err error
+				n, err = c.Run(ctx, tx, db.Args{"before": tx.Now.Add(-keepDeliveries), "limit": expireBatch})
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }

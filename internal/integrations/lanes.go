@@ -2,6 +2,7 @@ package integrations
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,17 +15,18 @@ import (
 // workers of the others. The queue of jobs is shared and in order of time; what keeps it
 // fair is that a job which may not start is put back at once and costs no worker.
 //
-//   - An endpoint gets at most half of what is free, at most perEndpoint and at least one.
-//     The busier the process, the smaller each share: an endpoint that hangs cannot grow
-//     into the whole, and one alone still sends several at a time.
-//   - An endpoint whose last attempt failed gets one, and all such endpoints together get
-//     at most half of the workers: each may hold its worker for the full timeout.
+//   - An endpoint gets at most a tenth of the workers.
+//   - One that does not answer for a second gets at most half of what is free, so that many
+//     of them cannot grow into the whole together.
+//   - One whose last attempt failed gets one, and all such endpoints together get at most
+//     half of the workers: each may hold its worker for the full timeout.
 //   - What is put back is spread over the time that the endpoint needs for what is ahead
 //     of it, at most maxWait, so that a long backlog is not looked at again and again.
 //
 // Lanes live in one process; with several, each keeps its own.
 type lanes struct {
 	capacity int // workers of the queue in this process
+	share    int // of one endpoint
 	clock    clock.Clock
 
 	mu      sync.Mutex
@@ -34,7 +36,8 @@ type lanes struct {
 }
 
 type lane struct {
-	busy    int
+	// in are the attempts under way, the one that began first in front.
+	in      []*ticket
 	failing bool
 	// took is a moving average of how long an attempt lasts.
 	took time.Duration
@@ -43,13 +46,14 @@ type lane struct {
 }
 
 const (
-	perEndpoint = 8
-	maxWait     = time.Minute
-	firstGuess  = 50 * time.Millisecond
+	slowAfter  = time.Second
+	maxWait    = time.Minute
+	firstGuess = 50 * time.Millisecond
 )
 
 func newLanes(capacity int, c clock.Clock) *lanes {
-	return &lanes{capacity: max(capacity, 1), clock: c, open: map[uuid.UUID]*lane{}}
+	capacity = max(capacity, 1)
+	return &lanes{capacity: capacity, share: max(capacity/10, min(capacity/2, 2), 1), clock: c, open: map[uuid.UUID]*lane{}}
 }
 
 // enter takes a place for an attempt at the endpoint. When there is none, wait says when to
@@ -62,32 +66,36 @@ func (l *lanes) enter(endpoint uuid.UUID) (t *ticket, wait time.Duration, ok boo
 		e = &lane{took: firstGuess}
 		l.open[endpoint] = e
 	}
-	limit := l.limit(e)
-	if e.busy >= limit {
-		return nil, l.queue(e, limit), false
+	now := l.clock.Now()
+	limit := l.limit(e, now)
+	if len(e.in) >= limit {
+		return nil, e.queue(now, limit), false
 	}
+	t = &ticket{lanes: l, endpoint: endpoint, began: now, suspect: e.failing}
 	l.busy++
-	e.busy++
+	e.in = append(e.in, t)
 	if e.failing {
 		l.suspect++
 	}
-	return &ticket{lanes: l, endpoint: endpoint, suspect: e.failing}, 0, true
+	return t, 0, true
 }
 
-func (l *lanes) limit(e *lane) int {
-	if e.failing {
-		if l.suspect >= max(l.capacity/2, 1) {
-			return 0
-		}
+func (l *lanes) limit(e *lane, now time.Time) int {
+	switch {
+	case e.failing && l.suspect >= max(l.capacity/2, 1):
+		return 0
+	case e.failing:
 		return 1
+	case len(e.in) > 0 && now.Sub(e.in[0].began) >= slowAfter:
+		return min(l.share, max((l.capacity-l.busy)/2, 1))
+	default:
+		return l.share
 	}
-	return min(perEndpoint, max((l.capacity-l.busy)/2, 1))
 }
 
 // queue books the next place in time. Beyond maxWait places are drawn at random in the
 // second half, or a backlog of an hour would come back all at once.
-func (l *lanes) queue(e *lane, limit int) time.Duration {
-	now := l.clock.Now()
+func (e *lane) queue(now time.Time, limit int) time.Duration {
 	if e.next.Before(now) {
 		e.next = now
 	}
@@ -103,6 +111,7 @@ func (l *lanes) queue(e *lane, limit int) time.Duration {
 type ticket struct {
 	lanes    *lanes
 	endpoint uuid.UUID
+	began    time.Time
 	suspect  bool
 	returned bool
 }
@@ -130,11 +139,11 @@ func (t *ticket) done(note func(*lane)) {
 	e := l.open[t.endpoint]
 	note(e)
 	l.busy--
-	e.busy--
+	e.in = slices.DeleteFunc(e.in, func(other *ticket) bool { return other == t })
 	if t.suspect {
 		l.suspect--
 	}
-	if e.busy == 0 && !e.failing {
+	if len(e.in) == 0 && !e.failing {
 		delete(l.open, t.endpoint)
 	}
 }
@@ -145,8 +154,7 @@ func (t *ticket) doubt() {
 	l := t.lanes
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.open[t.endpoint]
-	e.failing = true
+	l.open[t.endpoint].failing = true
 	if !t.suspect {
 		t.suspect = true
 		l.suspect++

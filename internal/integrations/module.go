@@ -17,7 +17,7 @@ import (
 func (s *Service) Module() module.Module {
 	return module.Module{
 		Name:        "integrations",
-		Tables:      []string{"webhook_endpoints", "webhook_deliveries", "webhook_attempts", "webhook_settings"},
+		Tables:      []string{"webhook_endpoints", "webhook_bodies", "webhook_deliveries", "webhook_attempts", "webhook_settings"},
 		Permissions: []access.Grant{{Permission: ManageWebhooks, Label: "Manage webhooks", Min: access.Admin}},
 		Nav: []web.NavEntry{{
 			Bucket: web.AdminBucket, Label: "Integrations", Path: "/integrations", Icon: "plug", Key: "i", Weight: 10, Permission: ManageWebhooks,

@@ -230,22 +230,26 @@ func TestLanesShareWorkers(t *testing.T) {
 	}
 	c := clock.NewFixed(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
 
-	l := newLanes(50, c)
-	hung := enterAll(l, uuid.New(), 1000)
-	if len(hung) != perEndpoint {
-		t.Errorf("one endpoint took %d workers, want %d", len(hung), perEndpoint)
-	}
-	others := 0
-	for range 42 {
-		others += len(enterAll(l, uuid.New(), 1))
-	}
-	if others != 42 {
-		t.Errorf("%d of 42 others found a worker", others)
+	for capacity, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 8: 2, 50: 5, 100: 10} {
+		if n := len(enterAll(newLanes(capacity, c), uuid.New(), 1000)); n != want {
+			t.Errorf("one endpoint took %d of %d workers, want %d", n, capacity, want)
+		}
 	}
 
-	small := newLanes(8, c)
-	if n := len(enterAll(small, uuid.New(), 1000)); n != 3 {
-		t.Errorf("one endpoint took %d of 8 workers, want 3", n)
+	l := newLanes(50, c)
+	slow := make([]uuid.UUID, 40)
+	for i := range slow {
+		slow[i] = uuid.New()
+		enterAll(l, slow[i], 1)
+	}
+	c.Advance(2 * time.Second)
+	grown := 0
+	for _, id := range slow {
+		grown += len(enterAll(l, id, 5))
+	}
+	// 40 hold one each; half of the 10 that are free is 5, and then ever less.
+	if grown != 7 {
+		t.Errorf("endpoints that do not answer took %d more of 10 workers, want 7", grown)
 	}
 
 	l = newLanes(50, c)

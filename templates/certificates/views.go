@@ -28,7 +28,9 @@ type List struct {
 	Empty *ui.Empty
 
 	ExportHref, AddHref, ImportHref, CalendarHref, StoredHref string
-	MayAdd, MayScan, MayUpdate, MayDelete                     bool
+	// RulesHref leads to the rules that alert about certificates.
+	RulesHref                             string
+	MayAdd, MayScan, MayUpdate, MayDelete bool
 }
 
 // Row is one host of the list.
@@ -41,7 +43,9 @@ type Row struct {
 	NoExpiry string
 	Issuer   string
 	Key      string
+	// Tags are those that fit; MoreTags says how many do not.
 	Tags     []string
+	MoreTags string
 	Owner    *ui.Person
 	Scanned  *ui.Time
 }
@@ -118,6 +122,7 @@ type HistoryPage struct {
 	Header
 	Strip   *ui.Uptime
 	Legend  []ui.Badge
+	Numbers []ui.Fact
 	Entries []ui.Entry
 	Older   string
 	Empty   *ui.Empty

@@ -1,10 +1,12 @@
 // Live updates. The server sends `event: changed` with a topic such as "bell" or
 // "certificates/0191…"; whoever shows that topic asks for itself again. Rights are so
 // checked where they always are, and nothing is trusted because it came by the stream.
+// The topic "*" comes when the stream was away for long: anything may have changed.
 document.addEventListener("changed", (e) => {
   const topic = String(e.detail?.data ?? "").trim();
   if (!topic) return;
-  $$(`[data-live~="${CSS.escape(topic)}"]`).forEach((el) => htmx.trigger(el, "live"));
+  const shown = topic === "*" ? "[data-live]" : `[data-live~="${CSS.escape(topic)}"]`;
+  $$(shown).forEach((el) => htmx.trigger(el, "live"));
 });
 
 // Where the stream is not available for long, the page says so instead of looking fresh.

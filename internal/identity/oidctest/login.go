@@ -80,11 +80,13 @@ func (o *OP) signIn(id, username, password string) (*Session, error) {
 	defer o.mu.Unlock()
 	req := o.requests[id]
 	if req == nil {
-		return nil, errors.New("This sign-in has expired. Start again.") //nolint:staticcheck // shown on the page
+		//lint:ignore ST1005 the page shows it as it is
+		return nil, errors.New("This sign-in has expired. Start again.")
 	}
 	user, ok := o.users[username]
 	if !ok || subtle.ConstantTimeCompare([]byte(user.Password), []byte(password)) != 1 {
-		return nil, errors.New("Username or password is wrong.") //nolint:staticcheck // shown on the page
+		//lint:ignore ST1005 the page shows it as it is
+		return nil, errors.New("Username or password is wrong.")
 	}
 	session := &Session{ID: randomID(), Subject: user.Subject, AuthTime: o.opts.Clock.Now()}
 	o.sessions[session.ID] = session

@@ -134,8 +134,12 @@ const (
 )
 
 // Register adds an operation. In and Out follow huma: fields tagged path, query and
-// header, and a field Body. Errors keep their kind.
+// header, and a field Body. Errors keep their kind. It panics when In embeds a struct that
+// is not exported: huma would not read its parameters and refuse them as unknown.
 func Register[In, Out any](m *Module, op Op, fn func(ctx context.Context, in *In) (*Out, error)) {
+	if name, ok := hiddenEmbed(reflect.TypeFor[In]()); ok {
+		panic("api: operation " + op.ID + " embeds " + name + ", which must be exported to be read")
+	}
 	hop := huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: op.Path, Summary: op.Summary, Tags: []string{op.Tag},
 		DefaultStatus: op.Status, Description: "Needs the permission `" + string(op.Permission) + "`.",
@@ -158,6 +162,26 @@ func Register[In, Out any](m *Module, op Op, fn func(ctx context.Context, in *In
 		}
 		return out, nil
 	})
+}
+
+// hiddenEmbed returns the name of an embedded struct that reflection cannot see.
+func hiddenEmbed(in reflect.Type) (name string, found bool) {
+	if in.Kind() != reflect.Struct {
+		return "", false
+	}
+	for i := range in.NumField() {
+		f := in.Field(i)
+		if !f.Anonymous {
+			continue
+		}
+		if !f.IsExported() {
+			return f.Type.String(), true
+		}
+		if name, found = hiddenEmbed(f.Type); found {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // statusError is an error in the shape of the API that huma can write.

@@ -308,6 +308,7 @@ func (r reply) refused(t testing.TB, status int, code string) refusal {
 
 func TestAPI(t *testing.T) {
 	h := newHouse(t, true)
+	t.Run("parameters that would not be read are noticed", func(t *testing.T) { hiddenParameters(t, h) })
 	t.Run("every refusal has one shape", func(t *testing.T) { t.Parallel(); refusals(t, h) })
 	t.Run("every problem is listed", func(t *testing.T) { t.Parallel(); everyProblem(t, h) })
 	t.Run("nesting ends at 32", func(t *testing.T) { t.Parallel(); nesting(t, h) })
@@ -321,6 +322,21 @@ func TestAPI(t *testing.T) {
 			t.Errorf("%d %v %s", r.status, r.header, r.body)
 		}
 	})
+}
+
+// hidden holds a parameter that huma would not read.
+type hidden struct {
+	ID string `path:"id"`
+}
+
+func hiddenParameters(t *testing.T, h *house) {
+	defer func() {
+		if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "hidden") {
+			t.Errorf("recovered %v", v)
+		}
+	}()
+	api.Register(h.api.Module("things"), api.Op{Method: http.MethodGet, Path: "/hidden/{id}", Permission: "thing.read", ID: "hidden"},
+		func(context.Context, *struct{ hidden }) (*struct{}, error) { return &struct{}{}, nil })
 }
 
 func refusals(t *testing.T, h *house) {

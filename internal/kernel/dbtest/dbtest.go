@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -50,31 +51,44 @@ func New(t testing.TB) *DB { return NewAt(t, clock.System()) }
 // NewAt is New with a given clock.
 func NewAt(t testing.TB, clk clock.Clock) *DB {
 	t.Helper()
-	ctx := context.Background()
-	srv, err := sharedServer()
+	d, drop, err := Create(context.Background(), clk)
 	if err != nil {
 		t.Fatalf("test database: %v", err)
 	}
-	name := "t_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	if err := srv.clone(ctx, name); err != nil {
-		t.Fatalf("test database: %v", err)
-	}
-	d := &DB{Name: name, Clock: clk, dsn: func(role string) string { return srv.dsn(role, name) }}
-	if d.DB, err = db.Open(ctx, db.Config{
-		AppURL: d.URL("vigilo_app"), SystemURL: d.URL("vigilo_system"), AppConns: 8, SystemConns: 8,
-	}, clk); err != nil {
-		t.Fatalf("open test database: %v", err)
-	}
 	t.Cleanup(func() {
-		d.Close()
-		if d.admin != nil {
-			d.admin.Close()
-		}
-		if err := srv.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+		if err := drop(context.Background()); err != nil {
 			t.Errorf("drop test database: %v", err)
 		}
 	})
 	return d
+}
+
+// Create is NewAt for programs that are no tests, such as internal/bench. The database
+// goes away with drop.
+func Create(ctx context.Context, clk clock.Clock) (d *DB, drop func(context.Context) error, err error) {
+	srv, err := sharedServer()
+	if err != nil {
+		return nil, nil, err
+	}
+	name := "t_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	if err := srv.clone(ctx, name); err != nil {
+		return nil, nil, err
+	}
+	remove := func(ctx context.Context) error { return srv.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") }
+	d = &DB{Name: name, Clock: clk, dsn: func(role string) string { return srv.dsn(role, name) }}
+	d.DB, err = db.Open(ctx, db.Config{
+		AppURL: d.URL("vigilo_app"), SystemURL: d.URL("vigilo_system"), AppConns: 8, SystemConns: 8,
+	}, clk)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open test database: %w", err), remove(ctx))
+	}
+	return d, func(ctx context.Context) error {
+		d.Close()
+		if d.admin != nil {
+			d.admin.Close()
+		}
+		return remove(ctx)
+	}, nil
 }
 
 // URL returns the connection string of a role: vigilo_app, vigilo_system, vigilo_owner, or

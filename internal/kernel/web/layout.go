@@ -28,7 +28,7 @@ func (r *Request) shellPage(p Page, bell layout.Bell) layout.Page {
 		Title: p.Title, Theme: theme(u.Theme), Zone: u.TimeZone, ZoneHref: "/account/time-zone", ShortcutsOff: !u.Shortcuts,
 		Workspace:    layout.Workspace{Name: r.Workspace.Name, Slug: r.Workspace.Slug, Role: r.roleLabel(), Href: r.Path("")},
 		NewWorkspace: "/workspaces/new", Crumbs: p.Crumbs, HelpHref: r.helpHref(), SearchHref: r.Path("/search"),
-		LiveHref: r.Path("/live"), Bell: bell, DevLogin: r.s.o.DevLogin, Assets: Assets(),
+		LiveHref: r.liveHref(), Bell: bell, DevLogin: r.s.o.DevLogin, Assets: Assets(),
 		User: layout.User{Name: u.Name, Initials: Initials(u.Name), Email: u.Email},
 	}
 	if len(v.Crumbs) == 0 {

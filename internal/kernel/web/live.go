@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,39 +21,92 @@ import (
 // message holds no content; what the page then asks for is checked on its own.
 const LivePermission access.Permission = "workspace.read"
 
+// remembered is how many messages the hub keeps for pages that connect after they were
+// drawn, or again after a break.
+const remembered = 1024
+
+// clockSkew is how much the clocks of two processes may differ: one may draw the page and
+// the other stream to it.
+const clockSkew = 500 * time.Millisecond
+
 // Hub hands live messages of the database to the open pages of this process.
 type Hub struct {
-	mu    sync.Mutex
-	pages map[chan event.LiveMessage]listener
+	mu     sync.Mutex
+	pages  map[chan event.LiveMessage]listener
+	recent []stamped // oldest first
+	whole  time.Time // recent lacks nothing that came later
 }
 
 type listener struct{ workspace, user uuid.UUID }
 
+type stamped struct {
+	event.LiveMessage
+	at time.Time
+}
+
+// everything stands for messages that were missed: whatever a page shows may have changed.
+func everything() event.LiveMessage { return event.LiveMessage{SubjectType: "*"} }
+
 // NewHub returns a hub that nobody listens to.
 func NewHub() *Hub { return &Hub{pages: map[chan event.LiveMessage]listener{}} }
 
-// Publish hands a message to the pages it is for. A page that does not keep up misses it;
-// it asks again with the next one.
-func (h *Hub) Publish(m event.LiveMessage) {
+// Publish hands a message that came at a time to the pages it is for. A page that does not
+// keep up misses it; it asks again with the next one.
+func (h *Hub) Publish(m event.LiveMessage, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(h.recent) == remembered {
+		h.whole, h.recent = h.recent[0].at, h.recent[1:]
+	}
+	h.recent = append(h.recent, stamped{LiveMessage: m, at: at})
 	for ch, l := range h.pages {
-		if l.workspace != m.WorkspaceID || (m.UserID != uuid.Nil && m.UserID != l.user) {
-			continue
-		}
-		select {
-		case ch <- m:
-		default:
+		if l.wants(m) {
+			offer(ch, m)
 		}
 	}
 }
 
-func (h *Hub) join(workspace, user uuid.UUID) (<-chan event.LiveMessage, func()) {
+// Restart forgets everything before now, which the hub may have missed in part, and says so
+// to the pages.
+func (h *Hub) Restart(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recent, h.whole = nil, now
+	for ch := range h.pages {
+		offer(ch, everything())
+	}
+}
+
+func (l listener) wants(m event.LiveMessage) bool {
+	return l.workspace == m.WorkspaceID && (m.UserID == uuid.Nil || m.UserID == l.user)
+}
+
+func offer(ch chan<- event.LiveMessage, m event.LiveMessage) {
+	select {
+	case ch <- m:
+	default:
+	}
+}
+
+// join adds a page. missed is what came for it since it was drawn; the zero time means that
+// it missed nothing.
+func (h *Hub) join(l listener, drawn time.Time) (messages <-chan event.LiveMessage, missed []event.LiveMessage, leave func()) {
 	ch := make(chan event.LiveMessage, 32)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.pages[ch] = listener{workspace: workspace, user: user}
-	return ch, func() {
+	h.pages[ch] = l
+	switch {
+	case drawn.IsZero():
+	case drawn.Before(h.whole):
+		missed = []event.LiveMessage{everything()}
+	default:
+		for _, m := range h.recent {
+			if l.wants(m.LiveMessage) && !m.at.Before(drawn.Add(-clockSkew)) && !slices.Contains(missed, m.LiveMessage) {
+				missed = append(missed, m.LiveMessage)
+			}
+		}
+	}
+	return ch, missed, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		delete(h.pages, ch)
@@ -80,13 +135,14 @@ func topics(m event.LiveMessage) []string {
 // RunLive listens to the database until ctx ends and connects again when it went away.
 func (s *Server) RunLive(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := s.o.DB.Listen(ctx, event.LiveChannel, nil, func(payload string) {
+		ready := func() { s.hub.Restart(s.o.Clock.Now()) }
+		err := s.o.DB.Listen(ctx, event.LiveChannel, ready, func(payload string) {
 			var m event.LiveMessage
 			if err := json.Unmarshal([]byte(payload), &m); err != nil {
 				s.o.Log.WarnContext(ctx, "live message not understood", slog.String("error", err.Error()))
 				return
 			}
-			s.hub.Publish(m)
+			s.hub.Publish(m, s.o.Clock.Now())
 		})
 		if ctx.Err() != nil {
 			return
@@ -113,12 +169,17 @@ func (s *Server) live(r *Request) error {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	messages, leave := s.hub.join(r.Workspace.ID, r.User().ID)
+	messages, missed, leave := s.hub.join(listener{workspace: r.Workspace.ID, user: r.User().ID}, r.drawn())
 	defer leave()
 	r.W.WriteHeader(http.StatusOK)
 	r.wrote = true
 	if _, err := fmt.Fprint(r.W, "retry: 3000\n\n"); err != nil {
 		return nil
+	}
+	for _, m := range missed {
+		if err := s.tell(r, m); err != nil {
+			return nil
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), streamLife)
 	defer cancel()
@@ -141,14 +202,37 @@ func (s *Server) live(r *Request) error {
 			if !open {
 				return nil // the server stops; the browser comes back to another one
 			}
-			for _, topic := range topics(m) {
-				if _, err = fmt.Fprintf(r.W, "event: changed\ndata: %s\n\n", topic); err != nil {
-					break
-				}
-			}
+			err = s.tell(r, m)
 		}
 		if err != nil {
 			return nil // the page was closed
 		}
 	}
+}
+
+// tell writes the topics of a message. The id is the time, so that a page which connects
+// again says up to when it heard everything.
+func (s *Server) tell(r *Request, m event.LiveMessage) error {
+	for _, topic := range topics(m) {
+		if _, err := fmt.Fprintf(r.W, "event: changed\nid: %d\ndata: %s\n\n", s.o.Clock.Now().UnixMilli(), topic); err != nil {
+			return fmt.Errorf("tell the page: %w", err)
+		}
+	}
+	return nil
+}
+
+// liveHref is the address of the stream for a page that is about to be drawn. What changed
+// since the request came may be missing on the page, and is told again.
+func (r *Request) liveHref() string {
+	return r.Path("/live") + "?drawn=" + strconv.FormatInt(r.began.UnixMilli(), 10)
+}
+
+// drawn returns up to when a page knows what happened, the zero time when it does not say.
+func (r *Request) drawn() time.Time {
+	for _, text := range []string{r.Header.Get("Last-Event-ID"), r.URL.Query().Get("drawn")} {
+		if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return time.UnixMilli(ms)
+		}
+	}
+	return time.Time{}
 }

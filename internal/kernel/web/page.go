@@ -129,14 +129,15 @@ func (r *Request) current(e NavEntry) bool {
 	return at == path || strings.HasPrefix(at, path+"/")
 }
 
-// helpHref returns the article of the present route, or the Help Center.
+// helpHref returns the article of the present route. Where there is none, such as on the
+// page of an error, the frame leads to the Help Center as a page: it does not fit the panel.
 func (r *Request) helpHref() string {
 	if r.s.o.HelpFor != nil {
 		if slug, ok := r.s.o.HelpFor(r.Route.Pattern); ok {
 			return "/help/" + slug
 		}
 	}
-	return "/help"
+	return ""
 }
 
 // errorPage shows an error in the product's own design, inside the shell when the person

@@ -86,6 +86,7 @@ type Request struct {
 	// Workspace is the zero value outside a workspace.
 	Workspace Workspace
 	s         *Server
+	began     time.Time
 	wrote     bool
 }
 

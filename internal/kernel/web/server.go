@@ -213,7 +213,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (s *Server) request(w http.ResponseWriter, req *http.Request, route Route) *Request {
-	return &Request{Request: req, W: w, Route: route, ID: RequestID(req.Context()), s: s}
+	return &Request{Request: req, W: w, Route: route, ID: RequestID(req.Context()), s: s, began: s.o.Clock.Now()}
 }
 
 // serve finds out who asks, whether they may, and lets the handler answer.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,8 +28,13 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 0 {
-		return errors.New("name the command to run, such as: go test ./...")
+	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
+	durable := flags.Bool("durable", false, "flush to disk and keep house as in production, for measurements")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if args = flags.Args(); len(args) == 0 {
+		return errors.New("name the command to run, such as go test")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -41,7 +47,7 @@ func run(args []string) error {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return fmt.Errorf("open data folder: %w", err)
 	}
-	srv, err := pgserver.Start(ctx, pgserver.Options{DataDir: filepath.Join(dir, "data"), Test: true})
+	srv, err := pgserver.Start(ctx, pgserver.Options{DataDir: filepath.Join(dir, "data"), Test: !*durable})
 	if err != nil {
 		return err
 	}
