@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -61,14 +62,19 @@ func Request(ctx context.Context) *web.Request {
 // Actor returns who calls an operation.
 func Actor(ctx context.Context) db.Actor { return Request(ctx).Actor }
 
-// New returns an API without operations. Version is the program's.
-func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
-	a := &API{s: s, db: d, sealer: sealer}
-	// huma makes its own errors through these two variables; there is one API in the program.
+// shapeErrors gives huma, which makes its own errors through two variables, our shape of
+// them. They know no API, so once serves every API of the process; tests run several at once.
+var shapeErrors = sync.OnceFunc(func() {
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return fromHuma(nil, status, msg, errs) }
 	huma.NewErrorWithContext = func(c huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return fromHuma(c, status, msg, errs)
 	}
+})
+
+// New returns an API without operations. Version is the program's.
+func New(s *web.Server, d *db.DB, sealer ledger.Sealer, version string) *API {
+	a := &API{s: s, db: d, sealer: sealer}
+	shapeErrors()
 	cfg := huma.DefaultConfig("Vigilo", version)
 	cfg.Info.Description = "Certificates, changes and controls of one workspace. Send Authorization: Bearer vgl_… with a token of your account page."
 	cfg.CreateHooks = nil // no $schema field in bodies
