@@ -194,6 +194,7 @@ func (b *tab) checkHelp(where string) {
 	if title == "" || len(text) < 200 {
 		b.t.Errorf("%s: the help says little: %q", where, clip(text))
 	}
+	b.settle() // the panel slides in, and a click finds what stands still
 	b.click(`[data-close="help"]`)
 	b.waitFor(where+": help is closed", `!document.querySelector("#help[open]")`)
 	b.checkQuiet(where)
@@ -235,12 +236,11 @@ func TestANewUserSeesACertificateAndHearsOfIt(t *testing.T) {
 	b.write("#hostname", server.Host)
 	b.write("#port", fmt.Sprint(server.Port))
 	b.choose("#owner", "Member Tester")
-	b.click("form.form summary")
 	b.write("#server_name", server.ServerName)
 	b.click("form.form .form-foot .btn.is-primary")
 	eventuallyWithin(t, soon, "the certificate is shown", func() bool {
 		return b.holds(`/^\/ws\/acme\/certificates\/[0-9a-f-]{36}$/.test(location.pathname) && /expires in [45] days/i.test(document.body.innerText) &&
-			document.querySelector("#identity").innerText.includes("login.acme.test")`)
+			document.querySelector("[aria-labelledby=identity]").innerText.includes("login.acme.test")`)
 	})
 	b.checkHelp("host")
 	b.checkFits("host")
@@ -251,9 +251,10 @@ func TestANewUserSeesACertificateAndHearsOfIt(t *testing.T) {
 	b.click("#bell-button")
 	b.waitFor("the bell names the host", fmt.Sprintf(`document.querySelector("#bell-menu:popover-open")?.innerText.includes(%q)`, title))
 	b.checkStayed("bell")
+	b.settle()
 	b.click("#bell-menu .list a")
 	b.waitFor("the alert", `/^\/ws\/acme\/alerts\/[0-9a-f-]{36}$/.test(location.pathname) && document.readyState === "complete"`)
-	if text := b.text("main"); !strings.Contains(text, title) || !strings.Contains(text, "within 7 days") {
+	if text := b.text("main"); !strings.Contains(text, title) || !strings.Contains(text, "Certificate expires within") {
 		t.Errorf("the alert does not say what it is about: %s", clip(text))
 	}
 	b.checkHelp("alert")
@@ -481,13 +482,12 @@ func TestARenewalIsSeenToldAndExplained(t *testing.T) {
 	b := p.open(t, "member@acme.test", looks[0])
 	page := "/ws/acme/certificates/" + host
 	b.visit(page)
-	old := b.text("#identity")
 	if err := servers.Replace("healthy"); err != nil {
 		t.Fatal(err)
 	}
 	b.click(`form[action$="/scan"] button`)
 	b.waitFor("the new certificate is on the page", fmt.Sprintf(
-		`(document.querySelector("#identity")?.innerText ?? %[1]q) !== %[1]q`, old))
+		`document.querySelector("[aria-labelledby=identity]") && !document.querySelector("[aria-labelledby=identity]").innerText.includes(%q)`, before.Issuer))
 	after := read[hostSeen](t, p, token, "/hosts/"+host)
 	if after.Status != "valid" || after.Issuer == before.Issuer || *after.CertificateID == *before.CertificateID {
 		t.Errorf("before %+v, after %+v", before, after)
@@ -509,7 +509,7 @@ func TestARenewalIsSeenToldAndExplained(t *testing.T) {
 	b.checkHelp("alerts")
 
 	b.visit(page + "/history")
-	history := b.text("#changes")
+	history := b.text("[aria-labelledby=changes]")
 	for _, want := range []string{before.Issuer, after.Issuer, "Issuer", "Serial"} {
 		if !strings.Contains(history, want) {
 			t.Errorf("the history does not say %q: %s", want, history)
@@ -524,7 +524,7 @@ func TestARenewalIsSeenToldAndExplained(t *testing.T) {
 		}
 	}
 	b.checkHelp("chain")
-	b.click(`#sent a`)
+	b.click(`[aria-labelledby=sent] a`)
 	b.waitFor("the stored certificate", `location.pathname.startsWith("/ws/acme/certificates/stored/") && document.readyState === "complete"`)
 	b.checkHelp("stored certificate")
 	b.visit(page + "/activity")
