@@ -38,11 +38,11 @@ arch: ## the rules of the architecture alone
 
 test: ## all tests, with a private database and a real browser
 	@.ci/setup --tests
-	@go run ./internal/kernel/dbtest/testserver go test -parallel 4 ./...
+	@go run ./internal/kernel/dbtest/testserver go test -timeout 25m -parallel 4 ./...
 
 test-race: ## all tests with the race detector
 	@.ci/setup --tests
-	@go run ./internal/kernel/dbtest/testserver go test -race ./...
+	@go run ./internal/kernel/dbtest/testserver go test -timeout 40m -race ./...
 
 check: ## everything that must hold before a change lands
 	@.ci/check

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/alertrules"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -277,8 +278,8 @@ func (s *Service) sendAlerts(r *web.Request, f Filter) error {
 	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
 		return f.query().Sort(r.URL.Query().Get("sort")).Each(r.Context(), tx, func(a Alert) error {
 			return w.Write([]string{
-				defuse(a.HostTitle), defuse(a.RuleName), string(a.Trigger), string(a.Severity), string(a.State), defuse(a.Message),
-				stamped(&a.FiredAt), stamped(a.ResolvedAt), a.ResolvedReason, stamped(a.AcknowledgedAt), defuse(a.Acknowledger),
+				export.Cell(a.HostTitle), export.Cell(a.RuleName), string(a.Trigger), string(a.Severity), string(a.State), export.Cell(a.Message),
+				stamped(&a.FiredAt), stamped(a.ResolvedAt), a.ResolvedReason, stamped(a.AcknowledgedAt), export.Cell(a.Acknowledger),
 			})
 		})
 	})

@@ -224,14 +224,6 @@ func columns(path string, q url.Values, sort string, cols []sortColumn) []ui.Col
 	return out
 }
 
-// defuse keeps a spreadsheet from taking a cell for a formula.
-func defuse(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
-}
-
 func severityOptions(chosen event.Severity) []ui.Option {
 	all := event.Severities()
 	slices.Reverse(all)

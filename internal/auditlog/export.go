@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
 )
@@ -209,7 +209,7 @@ func csvRecord(it item) ([]string, error) {
 		id(it.RequestID), it.TraceID, it.IP, it.UserAgent, it.Reason, string(changes), string(detail),
 	}
 	for i, cell := range record {
-		record[i] = defuse(cell)
+		record[i] = export.Cell(cell)
 	}
 	return record, nil
 }
@@ -230,11 +230,3 @@ func id(id *uuid.UUID) string {
 
 // stamp is a time in an export: RFC 3339 in UTC.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
-// defuse keeps a spreadsheet from taking a cell for a formula.
-func defuse(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 )
 
@@ -111,12 +112,12 @@ func TestAFilterSurvivesItsQueryString(t *testing.T) {
 func TestCellsThatStartAFormulaAreDefused(t *testing.T) {
 	t.Parallel()
 	for _, cell := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"} {
-		if got := defuse(cell); got != "'"+cell {
+		if got := export.Cell(cell); got != "'"+cell {
 			t.Errorf("%q became %q", cell, got)
 		}
 	}
 	for _, cell := range []string{"", "a=b", "1", "'=1"} {
-		if got := defuse(cell); got != cell {
+		if got := export.Cell(cell); got != cell {
 			t.Errorf("%q became %q", cell, got)
 		}
 	}

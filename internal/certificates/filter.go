@@ -14,6 +14,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 )
 
@@ -219,16 +220,8 @@ func csvRow(h HostItem, owner string, now time.Time) []string {
 		scanned = h.LastScanAt.UTC().Format(time.RFC3339)
 	}
 	return []string{
-		h.ID.String(), defuse(h.Hostname), portText(h.Port), defuse(h.ServerName), h.STARTTLS, h.Family, string(h.Interval),
-		strconv.FormatBool(h.State == Active), defuse(strings.Join(h.Tags, ", ")), defuse(owner), string(h.Status),
-		defuse(h.StatusDetail), begin, end, days, defuse(h.Issuer), defuse(h.Subject), h.Key, scanned, defuse(h.LastError),
+		h.ID.String(), export.Cell(h.Hostname), portText(h.Port), export.Cell(h.ServerName), h.STARTTLS, h.Family, string(h.Interval),
+		strconv.FormatBool(h.State == Active), export.Cell(strings.Join(h.Tags, ", ")), export.Cell(owner), string(h.Status),
+		export.Cell(h.StatusDetail), begin, end, days, export.Cell(h.Issuer), export.Cell(h.Subject), h.Key, scanned, export.Cell(h.LastError),
 	}
-}
-
-// defuse keeps a spreadsheet from computing a cell that begins like a formula.
-func defuse(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

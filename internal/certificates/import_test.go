@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/clock"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 )
@@ -117,7 +118,7 @@ func TestExportDefusesFormulas(t *testing.T) {
 	for in, want := range map[string]string{
 		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\tx": "'\tx", "plain": "plain", "": "", "a=b": "a=b",
 	} {
-		if got := defuse(in); got != want {
+		if got := export.Cell(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}

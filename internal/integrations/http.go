@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/integrations"
@@ -185,7 +186,7 @@ func (s *Service) sendEndpoints(r *web.Request, list *db.ListQuery[EndpointRow])
 				reason = string(*e.DisabledReason)
 			}
 			rows = append(rows, []string{
-				e.ID.String(), defuse(e.URL), defuse(e.Description), strings.Join(e.Patterns, " "), string(health(e.Endpoint)), reason,
+				e.ID.String(), export.Cell(e.URL), export.Cell(e.Description), strings.Join(e.Patterns, " "), string(health(e.Endpoint)), reason,
 				stamp(e.FailingSince), stamp(&e.CreatedAt),
 			})
 			return nil

@@ -178,14 +178,6 @@ func with(f ui.Field, err error) ui.Field {
 	return f
 }
 
-// defuse keeps a spreadsheet from taking a cell for a formula.
-func defuse(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
-}
-
 func tabs(r *web.Request, current string) ui.Tabs {
 	items := []ui.Tab{
 		{Text: "Webhooks", Href: r.Path("/integrations")},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/members"
@@ -181,7 +182,7 @@ func (s *Service) showIssued(r *web.Request, issued []Issued) error {
 		var b strings.Builder
 		w := csv.NewWriter(&b)
 		for _, i := range issued {
-			if err := w.Write([]string{defuse(i.Email), i.Link}); err != nil {
+			if err := w.Write([]string{export.Cell(i.Email), i.Link}); err != nil {
 				return fmt.Errorf("write links: %w", err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/members"
@@ -185,7 +186,7 @@ func (s *Service) sendMembers(r *web.Request, f Filter) error {
 			seen = m.LastSeenAt.UTC().Format(time.RFC3339)
 		}
 		return w.Write([]string{
-			defuse(m.Name), defuse(m.Email), string(m.Role), string(m.State), string(m.JoinedVia), m.JoinedAt.UTC().Format(time.RFC3339), seen,
+			export.Cell(m.Name), export.Cell(m.Email), string(m.Role), string(m.State), string(m.JoinedVia), m.JoinedAt.UTC().Format(time.RFC3339), seen,
 		})
 	})
 	if err != nil {
@@ -196,14 +197,6 @@ func (s *Service) sendMembers(r *web.Request, f Filter) error {
 		return fmt.Errorf("send csv: %w", err)
 	}
 	return nil
-}
-
-// defuse keeps a spreadsheet from taking a cell for a formula.
-func defuse(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 func (s *Service) showMember(r *web.Request) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
+	"github.com/vigilo/vigilo/internal/kernel/export"
 )
 
 func TestSlugsAreProposedFromNames(t *testing.T) {
@@ -232,7 +233,7 @@ func FuzzParseInvitations(f *testing.F) {
 func TestCellsDoNotBecomeFormulas(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\tx": "'\tx", "Mara": "Mara", "": ""} {
-		if got := defuse(in); got != want {
+		if got := export.Cell(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
