@@ -90,7 +90,7 @@ func (b *bench) fill(ctx context.Context, a db.Actor, n int, statements ...strin
 // fillMany is fill for so many rows that indexes are cheaper to build afterwards.
 func (b *bench) fillMany(ctx context.Context, a db.Actor, n int, statements ...string) error {
 	rows, err := b.admin.Query(ctx, `
-		SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+		SELECT format('DROP INDEX %s', i.indexrelid::regclass), replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
 		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 		WHERE i.indrelid IN ('monitored_hosts'::regclass, 'host_tags'::regclass, 'host_schedule'::regclass, 'audit.event'::regclass)
 			AND NOT i.indisunique`)
