@@ -22,7 +22,7 @@ type tenant struct {
 }
 
 // loadingTime bounds how long the rows of one workspace may take to load.
-const loadingTime = 150 * time.Second
+const loadingTime = 110 * time.Second
 
 // measureGrowth asks whether pages (T5) and the claim of due hosts (T3) get slower as
 // tables grow.
@@ -56,9 +56,8 @@ func measureGrowth(ctx context.Context, b *bench) (err error) {
 		}
 		claims = append(claims, c)
 	}
-	// Everything that loading left to write is written before anything is timed.
-	if _, err := b.admin.Exec(ctx, `CHECKPOINT`); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+	if err := b.wear(ctx); err != nil {
+		return err
 	}
 	b.addClaims(claims, tenants)
 	for _, p := range []struct{ what, path string }{
@@ -71,7 +70,8 @@ func measureGrowth(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 	}
-	b.note("Each size is a workspace of its own in one database of %s hosts and audit entries; clients ask one at a time.", thousands(total))
+	b.note("Each size is a workspace of its own in one database of %s hosts and audit entries; clients ask one at a time. One host in "+
+		"seven was scanned since the last vacuum.", thousands(total))
 	return nil
 }
 
@@ -87,6 +87,16 @@ func (b *bench) populate(ctx context.Context, v *vigilo, t *tenant) error {
 		return err
 	}
 	return b.vacuum(ctx)
+}
+
+// wear brings the table of hosts into the state in which it is most of the time.
+func (b *bench) wear(ctx context.Context) error {
+	for _, sql := range []string{scannedRows, `ANALYZE monitored_hosts`, `CHECKPOINT`} {
+		if _, err := b.admin.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("wear table of hosts: %w", err)
+		}
+	}
+	return nil
 }
 
 func (b *bench) compareSizes(ctx context.Context, v *vigilo, tenants []*tenant, what, path string) error {
