@@ -10,10 +10,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/net/html"
 
+	"github.com/vigilo/vigilo/internal/certificates/certtest"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 )
 
@@ -70,12 +72,30 @@ func (f *fuzzer) likely(name string) string {
 	case name == "theme":
 		return pick(f, "dark", "light", "system")
 	case name == "pem":
-		return "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+		return f.pem()
+	case name == "rows":
+		return fmt.Sprintf("fuzz-%d@example.test,viewer", f.n)
+	case name == "networks":
+		return "10.20.0.0/16"
+	case name == "host":
+		return "127.0.0.1"
 	case name == "expires" || name == "expires_at":
 		return "2030-01-02"
 	default:
 		return fmt.Sprintf("Fuzz %d", f.n)
 	}
+}
+
+// pem is a certificate. Its serial number and key do not follow from the seed; nothing
+// that is judged depends on them.
+func (f *fuzzer) pem() string {
+	f.t.Helper()
+	now := time.Now()
+	c, err := certtest.SelfSigned(certtest.Spec{CommonName: fmt.Sprintf("fuzz-%d.example.test", f.n), NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(c.PEM())
 }
 
 // jsonBody makes a body for an operation: one that fits the schema, one with something
@@ -232,7 +252,7 @@ type pageField struct {
 // collectForms reads the forms of every page that the owner can open.
 func (f *fuzzer) collectForms() []pageForm {
 	f.t.Helper()
-	paths := append(pagePaths(f.program), f.recordPaths(f.t, "acme")...)
+	paths := append(pagePaths(f.program), "/ws/acme/governance/audit/filters/new?q=host")
 	if hosts := f.ids["monitored_hosts"]; len(hosts) > 0 {
 		paths = append(paths, "/ws/acme/certificates/remove?id="+hosts[0], "/ws/acme/certificates/tag?id="+hosts[0])
 	}
