@@ -132,32 +132,32 @@ func eventTypes() []event.Type {
 		CertPayload: cert, OldFingerprint: "41b0aa927c3e…", OldIssuer: "CN=Other CA,O=Other", OldNotAfter: "2026-08-20T12:00:00Z",
 		Changes: []FactChange{{Field: "serial", From: "4f21", To: "77c0"}},
 	}
-	inApp := event.Channels{InApp: true}
-	both := event.Channels{InApp: true, Mail: true}
-	activity := func(name, label string, s event.Severity, n event.Channels, example any) event.Type {
-		return event.Type{Name: name, Label: label, Group: group, Severity: s, Category: event.CategoryActivity, Notify: n, Example: example}
+	// By default nobody is notified of these: the alert rules that every workspace starts
+	// with tell people, and telling them twice would teach them to look away.
+	activity := func(name, label string, s event.Severity, example any) event.Type {
+		return event.Type{Name: name, Label: label, Group: group, Severity: s, Category: event.CategoryActivity, Example: example}
 	}
-	requested := activity(EventScanRequested, "A scan was asked for", event.Info, event.Channels{}, ScanRequestedPayload{HostPayload: host})
+	requested := activity(EventScanRequested, "A scan was asked for", event.Info, ScanRequestedPayload{HostPayload: host})
 	requested.AuditOnly = true
 	return []event.Type{
-		activity(EventHostAdded, "Host added", event.Info, event.Channels{}, host),
-		activity(EventHostUpdated, "Host changed", event.Info, event.Channels{}, host),
-		activity(EventHostPaused, "Scans of a host paused", event.Low, event.Channels{}, host),
-		activity(EventHostResumed, "Scans of a host resumed", event.Info, event.Channels{}, host),
-		activity(EventHostRemoved, "Host removed", event.Low, event.Channels{}, host),
+		activity(EventHostAdded, "Host added", event.Info, host),
+		activity(EventHostUpdated, "Host changed", event.Info, host),
+		activity(EventHostPaused, "Scans of a host paused", event.Low, host),
+		activity(EventHostResumed, "Scans of a host resumed", event.Info, host),
+		activity(EventHostRemoved, "Host removed", event.Low, host),
 		requested,
-		activity(EventStatusChanged, "Status of a host changed", event.Info, event.Channels{}, StatusChangedPayload{
+		activity(EventStatusChanged, "Status of a host changed", event.Info, StatusChangedPayload{
 			HostPayload: host, From: "expiring", To: "critical", NotAfter: &end, DaysLeft: &days,
 		}),
-		activity(EventScanFailed, "A host cannot be scanned", event.High, both, ScanFailedPayload{
+		activity(EventScanFailed, "A host cannot be scanned", event.High, ScanFailedPayload{
 			HostPayload: host, Status: StatusUnreachable, ErrorClass: "refused",
 			Error: "The connection was refused: nothing listens on this port.", Failures: 2, LastOKAt: &end,
 		}),
-		activity(EventScanRecovered, "A host can be scanned again", event.Info, inApp, ScanRecoveredPayload{HostPayload: host, Status: "valid", Failures: 4}),
-		activity(EventCertObserved, "First certificate of a host seen", event.Info, event.Channels{}, cert),
-		activity(EventCertChanged, "Certificate of a host changed", event.Low, inApp, changed),
-		activity(EventCertIssuerChanged, "Issuer of a host's certificate changed", event.High, both, changed),
-		activity(EventCertUploaded, "Certificate uploaded", event.Info, event.Channels{}, CertUploadedPayload{
+		activity(EventScanRecovered, "A host can be scanned again", event.Info, ScanRecoveredPayload{HostPayload: host, Status: "valid", Failures: 4}),
+		activity(EventCertObserved, "First certificate of a host seen", event.Info, cert),
+		activity(EventCertChanged, "Certificate of a host changed", event.Low, changed),
+		activity(EventCertIssuerChanged, "Issuer of a host's certificate changed", event.High, changed),
+		activity(EventCertUploaded, "Certificate uploaded", event.Info, CertUploadedPayload{
 			Fingerprint: "9c42e0185bd7…", Subject: "CN=shop.example.com", NotAfter: end,
 		}),
 	}
