@@ -38,7 +38,7 @@ arch: ## the rules of the architecture alone
 
 test: ## all tests, with a private database and a real browser
 	@.ci/setup --tests
-	@go run ./internal/kernel/dbtest/testserver go test -timeout 25m -parallel 4 ./...
+	@go run ./internal/kernel/dbtest/testserver go test -timeout 25m ./...
 
 test-race: ## all tests with the race detector
 	@.ci/setup --tests

@@ -92,7 +92,7 @@ func (p *program) open(t *testing.T, email string, l look) *tab {
 		t.Fatalf("browser: %v", err)
 	}
 	// Only now: a timeout on the first use of the context would be one of the tab's start.
-	limited, stop := context.WithTimeout(ctx, 3*time.Minute)
+	limited, stop := context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(stop)
 	b.ctx = limited
 	scheme := "light"

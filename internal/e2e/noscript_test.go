@@ -235,7 +235,7 @@ func adminWithoutScript(t *testing.T, p *program) {
 	b.write("#target_tags", "production")
 	b.write("#emails", "ops@example.test")
 	b.click("form.form .form-foot .btn.is-primary")
-	b.waitFor("the rule", `/\/alert-rules\/[0-9a-f-]{36}$/.test(location.pathname)`)
+	b.waitFor("the rule", `/\/alert-rules\/[0-9a-f-]{36}$/.test(location.pathname) && document.readyState === "complete"`)
 	if text := b.text("main"); !strings.Contains(text, "Production ends") || !strings.Contains(text, "45 days") || !strings.Contains(text, "ops@example.test") {
 		t.Errorf("the rule is not as it was written: %s", text)
 	}
