@@ -373,7 +373,9 @@ func TestServicesOfAnAsset(t *testing.T) {
 func TestBriefsAndFindServePickers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.add("Orders API", func(n *NewAsset) { n.LeadMinutes, n.TrailMinutes, n.OneChangeAtATime, n.Tags = 30, 90, true, []string{"edge"} })
+	a := w.add("Orders API", func(n *NewAsset) {
+		n.LeadMinutes, n.TrailMinutes, n.OneChangeAtATime, n.Tags = 30, 90, true, []string{"edge"}
+	})
 	w.add("db-orders-01", func(n *NewAsset) { n.Criticality = "critical" })
 	old := w.add("orders-old")
 	if _, err := w.RetireAssets(t.Context(), w.member, []uuid.UUID{old.ID}); err != nil {

@@ -112,7 +112,8 @@ var (
 		SELECT d.id, d.successor_id FROM onward o JOIN task_dependencies d ON d.workspace_id = @ws AND d.predecessor_id = o.successor_id
 	)
 	`+dependencySQL+`
-	WHERE d.workspace_id = @ws AND d.id IN (SELECT o.id FROM onward o)`)
+	WHERE d.workspace_id = @ws AND d.id IN (SELECT o.id FROM onward o)
+	ORDER BY d.id`)
 
 	insertDependency = db.DefineCommand("tasks.insert_dependency", `
 	INSERT INTO task_dependencies (workspace_id, id, predecessor_id, successor_id, lag_minutes, created_at, created_by)
