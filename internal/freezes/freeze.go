@@ -144,7 +144,9 @@ func (f *Freeze) Lift(by uuid.UUID, now time.Time) error {
 }
 
 // over reports whether a one-off freeze has ended.
-func (f Freeze) over(now time.Time) bool { return !f.Recurring && f.EndsAt != nil && !f.EndsAt.After(now) }
+func (f Freeze) over(now time.Time) bool {
+	return !f.Recurring && f.EndsAt != nil && !f.EndsAt.After(now)
+}
 
 func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }
 

@@ -1,0 +1,5 @@
+package freezes
+
+import "github.com/vigilo/vigilo/internal/kernel/web"
+
+func (s *Service) routes(r *web.Router) { _ = r }
