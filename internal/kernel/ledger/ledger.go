@@ -168,7 +168,7 @@ func (l *Ledger) writeAudit(ctx context.Context, tx *db.Tx, id uuid.UUID, t even
 	args := db.Args{
 		"id": id, "action": e.Action, "category": int16(t.Category), "outcome": int16(e.Outcome),
 		"severity": ocsf(e.Severity), "actor_kind": int16(a.Kind), "actor_id": orNull(a.ID),
-		"auth_method": orNil(a.AuthMethod), "session_id": orNull(a.SessionID), "mfa": nil,
+		"auth_method": orNil(a.AuthMethod), "session_id": orNull(a.SessionID), "mfa": orNil(a.MFA),
 		"target_type": e.Subject.Type, "target_id": e.Subject.ID, "target_key": e.Subject.Key,
 		"parent_type": nil, "parent_id": nil, "request_id": orNull(a.RequestID), "ip": address(a.IP),
 		"pii_ref": pii, "reason": orNil(reason), "diff": diff, "detail": rawDetail, "salt": salt,
