@@ -507,13 +507,14 @@ func (s *Service) reopen(ctx context.Context, tx *db.Tx, c Change, why string) (
 // taskParent lets tasks belong to changes and guard their steps.
 func (s *Service) taskParent() tasks.ParentKind {
 	return tasks.ParentKind{
-		Type: SubjectChange, Label: "Change", Gates: true,
+		Type: SubjectChange, Label: "Change", Icon: "git-pull-request-arrow", Gates: true,
+		Path: func(id uuid.UUID) string { return changePath(id.String()) + "/tasks" },
 		Read: func(ctx context.Context, tx *db.Tx, id uuid.UUID) (tasks.Parent, error) {
 			c, err := changeByID.One(ctx, tx, db.Args{"id": id})
 			if err != nil {
 				return tasks.Parent{}, err
 			}
-			p := tasks.Parent{Key: c.Key, Title: c.Title, Path: c.Path() + "/tasks", Implementers: c.Implementers}
+			p := tasks.Parent{Key: c.Key, Title: c.Title, Implementers: c.Implementers}
 			if c.State.Final() && c.PIR != "required" {
 				p.Closed = c.Key + " is " + strings.ToLower(c.State.Label()) + "; its tasks stay as they are."
 			}

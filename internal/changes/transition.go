@@ -354,10 +354,6 @@ func (s *Service) openRetro(ctx context.Context, tx *db.Tx, c *Change, f facts, 
 		return err
 	}
 	_, err = s.approvals.Open(ctx, tx, subject, approvals.Retro)
-	if e := fault.Find(err); e != nil && e.Code == approvals.CodeUnsatisfiable {
-		// An outage does not wait for a policy; that nobody can look at it is a finding.
-		return s.settleRetro(ctx, tx, c, "overdue", "Nobody could approve it: "+e.Message)
-	}
 	return err
 }
 
