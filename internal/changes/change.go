@@ -274,7 +274,6 @@ func (c *Change) check() *form.Check {
 		out.OneOf("risk", string(c.RiskManual), "The risk", words(lifecycle.Levels())...)
 	}
 	c.checkWindow(out)
-	c.checkLists(out)
 	return out
 }
 

@@ -115,8 +115,8 @@ func (e Edit) apply(c Change, people roster) (Change, *form.Check) {
 			c.AssetIDs = append(c.AssetIDs, id)
 		}
 		c.AssetIDs = byText(c.AssetIDs)
-		c.checkLists(check)
 	}
+	c.checkLists(check)
 	return c, check
 }
 

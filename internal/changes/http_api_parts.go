@@ -423,7 +423,9 @@ func (s *Service) proofOperations(m *api.Module, op opMaker) {
 		})
 	for path, on := range map[string]bool{"watch": true, "unwatch": false} {
 		api.Register(m, op(http.MethodPost, path, path+"-change", upperFirst(path)+" a change", CanRead, http.StatusNoContent),
-			func(ctx context.Context, in *RefIn) (*struct{}, error) { return nil, s.Watch(ctx, api.Actor(ctx), in.ID, on) })
+			func(ctx context.Context, in *RefIn) (*struct{}, error) {
+				return nil, s.Watch(ctx, api.Actor(ctx), in.ID, on)
+			})
 	}
 	api.Register(m, op(http.MethodGet, "review", "get-change-review", "Read the post-implementation review", CanRead, 0),
 		func(ctx context.Context, in *RefIn) (*struct{ Body *apiReview }, error) {

@@ -184,4 +184,3 @@ func (s *Service) overrun(ctx context.Context, tx *db.Tx, c Change) error {
 		Body: "Its window has ended. Complete it, or record that it failed.",
 	})
 }
-

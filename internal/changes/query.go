@@ -206,7 +206,9 @@ func ByRisk(items []Item) {
 }
 
 // ChangeIn reads a change by id or key in the transaction of a caller.
-func (s *Service) ChangeIn(ctx context.Context, tx *db.Tx, ref string) (Change, error) { return findChange(ctx, tx, ref) }
+func (s *Service) ChangeIn(ctx context.Context, tx *db.Tx, ref string) (Change, error) {
+	return findChange(ctx, tx, ref)
+}
 
 // Excluded returns who may not decide about a change, and why.
 func Excluded(c Change) map[uuid.UUID]string {

@@ -57,7 +57,9 @@ func stateIcon(s State) string {
 	return ""
 }
 
-func stateBadge(s State) ui.Badge { return ui.Badge{Text: s.Label(), Tone: stateTone(s), Icon: stateIcon(s)} }
+func stateBadge(s State) ui.Badge {
+	return ui.Badge{Text: s.Label(), Tone: stateTone(s), Icon: stateIcon(s)}
+}
 
 func riskTone(l Level) ui.Tone {
 	switch l {

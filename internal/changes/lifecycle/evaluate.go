@@ -506,7 +506,9 @@ func reason(in Input, a Action) []Failure {
 }
 
 // NeedsEvidence reports whether a change must show that it worked, or was undone.
-func (in Input) NeedsEvidence() bool { return in.EvidenceAsked || in.Risk.Rank() >= in.Limits.EvidenceFrom.Rank() }
+func (in Input) NeedsEvidence() bool {
+	return in.EvidenceAsked || in.Risk.Rank() >= in.Limits.EvidenceFrom.Rank()
+}
 
 func evidence(in Input, a Action) []Failure {
 	if !in.NeedsEvidence() {
