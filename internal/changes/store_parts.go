@@ -112,6 +112,12 @@ var (
 		completer_name = @name
 	WHERE workspace_id = @ws AND change_id = @id`)
 
+	tabCounts = db.Define[tabCountRow]("changes.tab_counts", `
+	SELECT
+		(SELECT count(*) FROM change_comments c WHERE c.workspace_id = @ws AND c.change_id = @id AND c.deleted_at IS NULL) AS comments,
+		(SELECT count(*) FROM change_attachments f WHERE f.workspace_id = @ws AND f.change_id = @id AND f.removed_at IS NULL) AS files,
+		EXISTS (SELECT 1 FROM change_watchers w WHERE w.workspace_id = @ws AND w.change_id = @id AND w.user_id = @me) AS watching`)
+
 	countsOf = db.Define[counts]("changes.counts_of", `
 	SELECT
 		(SELECT count(*) FROM change_evidence e WHERE e.workspace_id = @ws AND e.change_id = @id AND e.kind = 'validation') AS validation,
@@ -168,6 +174,12 @@ type counts struct {
 	Validation int64 `db:"validation"`
 	Backout    int64 `db:"backout"`
 	Incidents  int64 `db:"incidents"`
+}
+
+type tabCountRow struct {
+	Comments int64 `db:"comments"`
+	Files    int64 `db:"files"`
+	Watching bool  `db:"watching"`
 }
 
 func addSteps(ctx context.Context, tx *db.Tx, change uuid.UUID, steps []Step) error {
