@@ -2,6 +2,7 @@ package approvals
 
 import (
 	"context"
+	"flag"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -12,12 +13,15 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 )
 
+// raceRuns is how often the race is run; a release runs a thousand, which takes minutes.
+var raceRuns = flag.Int("race-runs", 100, "how often parallel decisions are tried")
+
 // TestParallelDecisionsSettleOnce lets fifty people decide at once, again and again, and
 // holds what must be true whatever the order: a request settles at most once, a seat is
 // decided at most once, and whoever loses is told why with a code.
 func TestParallelDecisionsSettleOnce(t *testing.T) {
 	t.Parallel()
-	runs := 1000
+	runs := *raceRuns
 	if testing.Short() {
 		runs = 20
 	}
