@@ -190,8 +190,8 @@ func (b sourceBody) source() Source {
 	return src
 }
 
-// stageBody is a stage as the API writes it.
-type stageBody struct {
+// policyStageBody is a stage as the API writes it.
+type policyStageBody struct {
 	Order                int            `json:"order" minimum:"1" maximum:"100" doc:"Stages of all policies with the same order run together."`
 	Name                 string         `json:"name" maxLength:"80"`
 	Mode                 Mode           `json:"mode" enum:"any,all,n_of_m,percent,cab"`
@@ -206,8 +206,8 @@ type stageBody struct {
 	ReuseAcrossStages    *bool          `json:"reuse_across_stages,omitempty" doc:"Left out: yes for any, no for the other modes."`
 }
 
-func newStageBody(st Stage) stageBody {
-	b := stageBody{
+func newPolicyStageBody(st Stage) policyStageBody {
+	b := policyStageBody{
 		Order: st.Order, Name: st.Name, Mode: st.Mode, Need: st.Need, Percent: st.Percent, OnReject: st.OnReject, Sources: []sourceBody{},
 		DeadlineDays: st.DeadlineDays, Reauth: st.Reauth, DistinctAcrossStages: st.DistinctAcrossStages, ReuseAcrossStages: st.ReuseAcrossStages,
 	}
@@ -220,7 +220,7 @@ func newStageBody(st Stage) stageBody {
 	return b
 }
 
-func (b stageBody) stage() Stage {
+func (b policyStageBody) stage() Stage {
 	st := Stage{
 		Order: b.Order, Name: b.Name, Mode: b.Mode, Need: b.Need, Percent: b.Percent, OnReject: b.OnReject, DeadlineDays: b.DeadlineDays,
 		Reauth: b.Reauth, DistinctAcrossStages: b.DistinctAcrossStages, ReuseAcrossStages: b.ReuseAcrossStages,
@@ -235,25 +235,25 @@ func (b stageBody) stage() Stage {
 }
 
 type policyBody struct {
-	ID           uuid.UUID   `json:"id" format:"uuid"`
-	Name         string      `json:"name"`
-	Priority     int         `json:"priority"`
-	Active       bool        `json:"active"`
-	Match        Match       `json:"match"`
-	Stages       []stageBody `json:"stages" nullable:"false"`
-	ValidityDays int         `json:"validity_days" doc:"How long an approval counts; 0 means 14 days."`
-	Version      int64       `json:"version"`
-	CreatedAt    time.Time   `json:"created_at"`
-	UpdatedAt    time.Time   `json:"updated_at"`
+	ID           uuid.UUID         `json:"id" format:"uuid"`
+	Name         string            `json:"name"`
+	Priority     int               `json:"priority"`
+	Active       bool              `json:"active"`
+	Match        Match             `json:"match"`
+	Stages       []policyStageBody `json:"stages" nullable:"false"`
+	ValidityDays int               `json:"validity_days" doc:"How long an approval counts; 0 means 14 days."`
+	Version      int64             `json:"version"`
+	CreatedAt    time.Time         `json:"created_at"`
+	UpdatedAt    time.Time         `json:"updated_at"`
 }
 
 func newPolicyBody(p Policy) policyBody {
 	b := policyBody{
-		ID: p.ID, Name: p.Name, Priority: p.Priority, Active: p.Active, Match: p.Match, Stages: []stageBody{}, ValidityDays: p.ValidityDays,
+		ID: p.ID, Name: p.Name, Priority: p.Priority, Active: p.Active, Match: p.Match, Stages: []policyStageBody{}, ValidityDays: p.ValidityDays,
 		Version: p.Version, CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
 	}
 	for _, st := range p.Stages {
-		b.Stages = append(b.Stages, newStageBody(st))
+		b.Stages = append(b.Stages, newPolicyStageBody(st))
 	}
 	return b
 }
@@ -261,12 +261,12 @@ func newPolicyBody(p Policy) policyBody {
 // PolicyFields are what a caller of the API may say about a policy; what is left out keeps
 // its value. It is exported for the same reason as ByID.
 type PolicyFields struct {
-	Name         *string      `json:"name,omitempty"`
-	Priority     *int         `json:"priority,omitempty"`
-	Active       *bool        `json:"active,omitempty"`
-	Match        *Match       `json:"match,omitempty"`
-	Stages       *[]stageBody `json:"stages,omitempty"`
-	ValidityDays *int         `json:"validity_days,omitempty"`
+	Name         *string            `json:"name,omitempty"`
+	Priority     *int               `json:"priority,omitempty"`
+	Active       *bool              `json:"active,omitempty"`
+	Match        *Match             `json:"match,omitempty"`
+	Stages       *[]policyStageBody `json:"stages,omitempty"`
+	ValidityDays *int               `json:"validity_days,omitempty"`
 }
 
 func (f PolicyFields) edit(p *Policy) {
