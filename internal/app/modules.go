@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/alertrules"
+	"github.com/vigilo/vigilo/internal/approvals"
 	"github.com/vigilo/vigilo/internal/assets"
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
@@ -37,6 +38,7 @@ type Services struct {
 	Integrations  *integrations.Service
 	Assets        *assets.Service
 	Tasks         *tasks.Service
+	Approvals     *approvals.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -70,6 +72,9 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assignees, Notify: s.tellAssignees,
 		Activity: tasks.History(k.history()),
 	})
+	s.Approvals = approvals.New(approvals.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Notifier: approvalPeople{s.Notifications},
+	})
 	roots, err := k.certificateRoots()
 	if err != nil {
 		return nil, nil, err
@@ -87,7 +92,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Assets.Module(), s.Tasks.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Approvals.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -105,10 +110,14 @@ func (s *Services) wire() {
 		Label: "Add a host", Text: "Vigilo reads its certificate within seconds and watches it from then on. Nothing is installed.",
 		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.HasHost,
 	})
+	s.Members.AddHome(s.approvalsNow)
 	s.Members.AddHome(s.alertsNow)
 	s.Members.AddHome(s.certificatesNow)
 	s.Members.AddHome(s.tasksNow)
 	s.wireWork()
+	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
+		return s.Approvals.SeedDefaults(ctx, tx)
+	})
 	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
 		return s.AlertRules.SeedDefaults(ctx, tx)
 	})

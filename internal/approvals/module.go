@@ -24,7 +24,7 @@ func (s *Service) Module() module.Module {
 			{Permission: ManageAbsences, Label: "Enter own absences", Min: access.Member},
 		},
 		Nav: []web.NavEntry{
-			{Bucket: web.Work, Label: "Approvals", Path: "/approvals", Icon: "stamp", Key: "v", Weight: 20, Permission: ReadApprovals},
+			{Bucket: web.Work, Label: "Approvals", Path: "/approvals", Icon: "clipboard-check", Key: "v", Weight: 20, Permission: ReadApprovals},
 		},
 		Events:    eventTypes(),
 		On:        s.subscriptions(),
@@ -32,5 +32,7 @@ func (s *Service) Module() module.Module {
 		Schedules: schedules(),
 		Search:    searchSources(),
 		Refs:      resolvers(),
+		Routes:    s.routes,
+		API:       s.operations,
 	}
 }

@@ -120,6 +120,8 @@ func (s *Service) ChangePolicy(ctx context.Context, a db.Actor, id uuid.UUID, c 
 			return err
 		}
 		p = before
+		// The edit must not reach into what it is compared with.
+		p.Stages = slices.Clone(before.Stages)
 		c.Edit(&p)
 		p.ID, p.CreatedAt, p.Version = before.ID, before.CreatedAt, before.Version
 		p.tidy()

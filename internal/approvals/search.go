@@ -15,7 +15,7 @@ func searchSources() []search.Source {
 			rows, err := findPolicies.All(ctx, tx, db.Args{"text": text, "limit": limit})
 			out := make([]search.Hit, len(rows))
 			for i, p := range rows {
-				out[i] = search.Hit{Title: p.Name, Hint: "Approval policy", Path: "/settings/approval-policies/" + p.ID.String(), Icon: "stamp"}
+				out[i] = search.Hit{Title: p.Name, Hint: "Approval policy", Path: "/settings/approval-policies/" + p.ID.String(), Icon: "clipboard-check"}
 			}
 			return out, err
 		},

@@ -92,6 +92,8 @@ var (
 	WHERE d.workspace_id = @ws AND d.revoked_at IS NULL AND d.starts_at < @to AND d.ends_at > @from ORDER BY d.created_at, d.id LIMIT 5000`)
 	delegationKeys = db.Define[keyRow]("approvals.delegation_keys", `
 	SELECT id, key FROM approval_delegations WHERE workspace_id = @ws AND id = ANY (@ids)`)
+	delegationByKey = db.Define[uuid.UUID]("approvals.delegation_by_key", `
+	SELECT id FROM approval_delegations WHERE workspace_id = @ws AND key = @key`).Called("delegation")
 	turnedDelegations = db.Define[delegationRow]("approvals.turned_delegations", `
 	UPDATE approval_delegations d SET next_at = CASE WHEN d.ends_at > @now AND d.revoked_at IS NULL THEN d.ends_at END
 	WHERE d.workspace_id = @ws AND d.next_at <= @now RETURNING `+delegationColumns)

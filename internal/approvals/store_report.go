@@ -49,6 +49,7 @@ var (
 	UNION ALL
 	SELECT g.group_id::text, m.user_id FROM people_group_members g
 	JOIN members m ON m.workspace_id = g.workspace_id AND m.id = g.member_id AND m.state = 'active'
+		AND m.role IN ('approver', 'admin', 'owner')
 	WHERE g.workspace_id = @ws AND g.group_id = ANY (@groups)
 	ORDER BY 1, 2 LIMIT 20000`)
 	groupNames = db.Define[nameRow]("approvals.group_names", `

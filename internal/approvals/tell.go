@@ -69,7 +69,7 @@ func (s *Service) tellAsked(ctx context.Context, tx *db.Tx, r *round, st stageRo
 // notice words the request to decide a seat.
 func (s *Service) notice(tx *db.Tx, r *round, st stageRow, seat uuid.UUID) Notice {
 	n := Notice{
-		DedupeKey: fmt.Sprintf("asked:%s:%d", seat, tx.Now.UnixMicro()), EventName: eventRequested, Severity: event.Medium, Icon: "stamp",
+		DedupeKey: fmt.Sprintf("asked:%s:%d", seat, tx.Now.UnixMicro()), EventName: eventRequested, Severity: event.Medium, Icon: "clipboard-check",
 		Title: "Approval needed: " + r.req.named(), Path: "/approvals/" + seat.String(), SubjectType: "approval_request",
 		SubjectID: r.req.ID, SubjectTitle: r.req.named(), Mail: true,
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vigilo/vigilo/internal/demofarm"
 	"github.com/vigilo/vigilo/internal/kernel/clock"
@@ -65,6 +66,7 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
+	p.furnishApprovals(t, token, slug, made)
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
 	eventually(t, "the hosts were scanned", func() bool {
@@ -75,6 +77,33 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	return made
 }
 
+// furnishApprovals adds a policy, a delegation and an absence.
+func (p *program) furnishApprovals(t *testing.T, token, slug string, made map[string]string) {
+	t.Helper()
+	made["policy"] = p.create(t, token, slug, "/approval-policies", fmt.Sprintf(
+		`{"name":%q,"match":{"asset_tags":[%q]},"stages":[{"order":5,"name":%q,"mode":"any","sources":[{"kind":"role","role":"approver"}]}]}`, marker, marker, marker))
+	var people struct {
+		Items []struct {
+			UserID string `json:"user_id"`
+			Role   string `json:"role"`
+		} `json:"items"`
+	}
+	a := p.get(t, token, "/ws/"+slug+"/api/v1/members")
+	if err := json.Unmarshal([]byte(a.body), &people); err != nil {
+		t.Fatalf("members: %v in %s", err, clip(a.body))
+	}
+	from := time.Now().UTC().Format(time.RFC3339)
+	to := time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)
+	for _, m := range people.Items {
+		if m.Role == "approver" || m.Role == "admin" {
+			made["delegation"] = p.create(t, token, slug, "/delegations", fmt.Sprintf(
+				`{"delegate_id":%q,"kind":"assist","start":%q,"end":%q,"reason":%q}`, m.UserID, from, to, marker))
+			break
+		}
+	}
+	p.create(t, token, slug, "/absences", fmt.Sprintf(`{"start":%q,"end":%q,"reason":%q}`, to, time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339), marker))
+}
+
 // recordPaths returns the addresses of pages about single records: every page with one
 // parameter, filled with an id that it takes.
 func (p *program) recordPaths(t *testing.T, slug string) []string {
@@ -83,7 +112,8 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 	tables := map[string]string{
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
-		"/integrations/{id}": "webhook_endpoints",
+		"/integrations/{id}": "webhook_endpoints", "/settings/approval-policies/{id}": "approval_policies",
+		"/settings/delegations/{id}": "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

@@ -59,8 +59,14 @@ func returnTo(values url.Values) string {
 
 func (s *Service) showLogin(r *web.Request) error {
 	back := returnTo(r.URL.Query())
-	if r.SignedIn() {
+	again := r.URL.Query().Get("again") == "1"
+	if r.SignedIn() && !again {
 		return r.SeeOther(home(r, back))
+	}
+	if again {
+		return s.loginPage(r, back, http.StatusOK, &ui.Notice{
+			Title: "Sign in again", Text: "What you are about to do asks that you prove anew who you are.", Icon: "key-round",
+		})
 	}
 	return s.loginPage(r, back, http.StatusOK, nil)
 }
@@ -77,8 +83,15 @@ func (s *Service) loginPage(r *web.Request, back string, status int, notice *ui.
 		v.Dev = devLogin(people, back)
 	case s.OIDC != nil:
 		v.StartHref = "/login/oidc"
+		query := url.Values{}
 		if back != "" {
-			v.StartHref += "?return_to=" + url.QueryEscape(back)
+			query.Set("return_to", back)
+		}
+		if r.URL.Query().Get("again") == "1" {
+			query.Set("again", "1")
+		}
+		if len(query) > 0 {
+			v.StartHref += "?" + query.Encode()
 		}
 	}
 	return r.Bare(web.Page{Title: "Sign in", Status: status, Narrow: true}, views.LoginPage(v))
@@ -132,7 +145,11 @@ func (s *Service) startLogin(r *web.Request) error {
 		return err
 	}
 	back := returnTo(r.URL.Query())
-	authURL, flow, err := s.OIDC.Start(r.Context(), back)
+	start := s.OIDC.Start
+	if r.URL.Query().Get("again") == "1" {
+		start = s.OIDC.StartAgain
+	}
+	authURL, flow, err := start(r.Context(), back)
 	if err != nil {
 		return s.refuseLogin(r, err, back)
 	}

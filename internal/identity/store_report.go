@@ -17,7 +17,7 @@ type sessionFound struct {
 	SessionID     uuid.UUID     `db:"session_id"`
 	AuthMethod    string        `db:"auth_method"`
 	AMR           string        `db:"amr"`
-	CreatedAt     time.Time     `db:"created_at"`
+	SignedInAt    time.Time     `db:"signed_in_at"`
 	LastSeenAt    time.Time     `db:"last_seen_at"`
 	RolesDigest   []byte        `db:"roles_digest"`
 	LastWorkspace uuid.NullUUID `db:"last_workspace"`
@@ -64,7 +64,7 @@ type tokenFound struct {
 }
 
 var findSession = db.DefineSystem[sessionFound]("identity.find_session", `
-	SELECT s.id AS session_id, s.auth_method, s.amr, s.created_at, s.last_seen_at, s.roles_digest, s.token_hash = @hash AS current,
+	SELECT s.id AS session_id, s.auth_method, s.amr, s.signed_in_at, s.last_seen_at, s.roles_digest, s.token_hash = @hash AS current,
 		coalesce(s.last_workspace, u.last_workspace) AS last_workspace, coalesce(lw.slug, '') AS last_slug,
 		u.id AS user_id, u.name, u.email, coalesce(u.time_zone, '') AS time_zone, u.theme, u.shortcuts, u.platform_admin,
 		w.id AS workspace_id, coalesce(w.slug, '') AS workspace_slug, coalesce(w.name, '') AS workspace_name,

@@ -24,20 +24,36 @@ type Flow struct {
 	Verifier  string    `json:"verifier"` // PKCE, RFC 7636
 	ReturnTo  string    `json:"return_to"`
 	CreatedAt time.Time `json:"created_at"`
+	// Again asks for a person who proves anew who they are.
+	Again bool `json:"again,omitempty"`
 }
 
 // Start begins a sign-in: authURL is where to send the browser. ReturnTo is a path of
 // ours with an optional query; anything else becomes "/".
 func (p *Provider) Start(ctx context.Context, returnTo string) (authURL string, flow Flow, err error) {
+	return p.start(ctx, returnTo, false)
+}
+
+// StartAgain is Start for somebody who shall prove anew who they are, although the provider
+// may still know them (prompt and max_age of OpenID Connect Core 3.1.2.1).
+func (p *Provider) StartAgain(ctx context.Context, returnTo string) (authURL string, flow Flow, err error) {
+	return p.start(ctx, returnTo, true)
+}
+
+func (p *Provider) start(ctx context.Context, returnTo string, again bool) (authURL string, flow Flow, err error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", Flow{}, err
 	}
 	flow = Flow{
 		State: randomText(), Nonce: randomText(), Verifier: oauth2.GenerateVerifier(),
-		ReturnTo: localPath(returnTo), CreatedAt: p.cfg.Clock.Now(),
+		ReturnTo: localPath(returnTo), CreatedAt: p.cfg.Clock.Now(), Again: again,
 	}
-	authURL = d.oauth.AuthCodeURL(flow.State, oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier))
+	options := []oauth2.AuthCodeOption{oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier)}
+	if again {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	}
+	authURL = d.oauth.AuthCodeURL(flow.State, options...)
 	return authURL, flow, nil
 }
 
@@ -80,6 +96,10 @@ func (p *Provider) Finish(ctx context.Context, flow Flow, query url.Values) (Ide
 	claims, err := p.verifyIDToken(ctx, d, raw, token.AccessToken, flow.Nonce)
 	if err != nil {
 		return Identity{}, err
+	}
+	// A provider that was asked with max_age says when the person signed in.
+	if flow.Again && claims.AuthTime.Before(flow.CreatedAt.Add(-p.cfg.MaxSkew)) {
+		return Identity{}, denied(CodeTokenInvalid, errors.New("the person was not asked to sign in again"))
 	}
 	if p.needsUserinfo(claims) && d.meta.UserinfoURL != "" {
 		extra, err := p.userinfo(ctx, d, token, claims.Subject)
