@@ -14,6 +14,8 @@ CREATE TABLE tasks (
     description      text NOT NULL DEFAULT '' CHECK (char_length(description) <= 10000),
     parent_type      text COLLATE "C" NOT NULL DEFAULT '' CHECK (char_length(parent_type) <= 40),
     parent_id        uuid,
+    -- What the record is called, as of the last change of the task, so that lists need not ask.
+    parent_label     text NOT NULL DEFAULT '' CHECK (char_length(parent_label) <= 300),
     position         integer NOT NULL DEFAULT 0,
     state            text COLLATE "C" NOT NULL CHECK (state IN ('todo', 'doing', 'done', 'skipped', 'cancelled')),
     state_reason     text NOT NULL DEFAULT '' CHECK (char_length(state_reason) <= 1000),

@@ -436,7 +436,7 @@ func (s *Service) Unrelate(ctx context.Context, a db.Actor, id uuid.UUID) (Relat
 	}
 	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
 		var err error
-		if out, err = lockRelationship.One(ctx, tx, db.Args{"id": id}); err != nil {
+		if out, err = relationshipByID.One(ctx, tx, db.Args{"id": id}); err != nil {
 			return err
 		}
 		rows, err := assetsByID.All(ctx, tx, db.Args{"ids": []uuid.UUID{out.From, out.To}})
@@ -450,8 +450,12 @@ func (s *Service) Unrelate(ctx context.Context, a db.Actor, id uuid.UUID) (Relat
 		if from.ID != out.From {
 			from, to = to, from
 		}
-		if _, err := deleteRelationship.Run(ctx, tx, db.Args{"id": id}); err != nil {
+		n, err := deleteRelationship.Run(ctx, tx, db.Args{"id": id})
+		if err != nil {
 			return err
+		}
+		if n == 0 { // somebody else removed it meanwhile
+			return fault.NewNotFound("relationship")
 		}
 		return s.recordRelationship(ctx, tx, EventUnrelated, &out, nil, from, to)
 	})

@@ -106,12 +106,6 @@ var (
 	FROM asset_relationships
 	WHERE workspace_id = @ws AND id = @id`).Called("relationship")
 
-	lockRelationship = db.Define[Relationship]("assets.lock_relationship", `
-	SELECT id, from_id, to_id, type, protocol, port, exclusive, note, created_at
-	FROM asset_relationships
-	WHERE workspace_id = @ws AND id = @id
-	FOR UPDATE`).Called("relationship")
-
 	insertRelationship = db.DefineCommand("assets.insert_relationship", `
 	INSERT INTO asset_relationships (workspace_id, id, from_id, to_id, type, protocol, port, exclusive, note, created_at, created_by)
 	VALUES (@ws, @id, @from, @to, @type, @protocol, @port, @exclusive, @note, @now, @by)`)

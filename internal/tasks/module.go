@@ -21,5 +21,7 @@ func (s *Service) Module() module.Module {
 		Events: eventTypes(),
 		Search: s.searchSources(),
 		Refs:   s.resolvers(),
+		Routes: s.routes,
+		API:    s.operations,
 	}
 }

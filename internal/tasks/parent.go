@@ -16,8 +16,6 @@ import (
 // Parent is a record that tasks are for, as its module describes it.
 type Parent struct {
 	Key, Title string
-	// Path is the page below the workspace.
-	Path string
 	// Closed says why its tasks no longer change, such as "The change is closed."; empty while
 	// they do.
 	Closed string
@@ -30,8 +28,12 @@ type ParentKind struct {
 	// Type is the subject type, such as "change".
 	Type  string
 	Label string
+	// Icon is a name of the sprite.
+	Icon string
 	// Gates says that tasks may guard the steps of its life.
 	Gates bool
+	// Path is the page of a record below the workspace.
+	Path func(id uuid.UUID) string
 	// Read answers for one record; absent is fault.NotFound.
 	Read func(ctx context.Context, tx *db.Tx, id uuid.UUID) (Parent, error)
 	// Find turns what a person writes, an id or a key, into an id.
@@ -60,6 +62,17 @@ func (s *Service) parent(ctx context.Context, tx *db.Tx, t Task) (Parent, error)
 	}
 	return p, err
 }
+
+// label is what the record is called in lists.
+func (p Parent) label() string {
+	text := oneLine(p.Key + " " + p.Title)
+	if r := []rune(text); len(r) > maxLabel {
+		return string(r[:maxLabel])
+	}
+	return text
+}
+
+const maxLabel = 300
 
 // open is parent, refusing one whose tasks no longer change.
 func (s *Service) open(ctx context.Context, tx *db.Tx, t Task) (Parent, error) {

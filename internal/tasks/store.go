@@ -13,7 +13,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 )
 
-const taskColumns = `t.id, t.key, t.title, t.description, t.parent_type, t.parent_id, t.position, t.state, t.state_reason,
+const taskColumns = `t.id, t.key, t.title, t.description, t.parent_type, t.parent_id, t.parent_label, t.position, t.state, t.state_reason,
 	t.gate, t.verification, t.assignee_user_id, t.due_at, t.estimate_minutes, t.started_at, t.finished_at, t.done_by,
 	t.version, t.created_at, t.created_by, t.updated_at`
 
@@ -26,6 +26,11 @@ var (
 	SELECT `+taskColumns+` FROM tasks t WHERE t.workspace_id = @ws AND t.id = @id FOR UPDATE`).Called("task")
 	lockByKey = db.Define[Task]("tasks.lock_by_key", `
 	SELECT `+taskColumns+` FROM tasks t WHERE t.workspace_id = @ws AND t.key = @key FOR UPDATE`).Called("task")
+
+	// lockMany takes many in the order of their ids, so that two batches never wait for each
+	// other in a circle.
+	lockMany = db.Define[Task]("tasks.lock_many", `
+	SELECT `+taskColumns+` FROM tasks t WHERE t.workspace_id = @ws AND t.id = ANY(@ids) ORDER BY t.id LIMIT 1000 FOR UPDATE`)
 
 	tasksByIDs = db.Define[Task]("tasks.by_ids", `
 	SELECT `+taskColumns+` FROM tasks t WHERE t.workspace_id = @ws AND t.id = ANY(@ids) ORDER BY t.key LIMIT 1000`)
@@ -55,14 +60,14 @@ var (
 	SELECT coalesce(max(position), 0) FROM tasks WHERE workspace_id = @ws AND parent_type = @type AND parent_id = @id`)
 
 	insert = db.DefineCommand("tasks.insert", `
-	INSERT INTO tasks (workspace_id, id, key, title, description, parent_type, parent_id, position, state, gate, verification,
+	INSERT INTO tasks (workspace_id, id, key, title, description, parent_type, parent_id, parent_label, position, state, gate, verification,
 		assignee_user_id, due_at, estimate_minutes, created_at, created_by, updated_at)
-	VALUES (@ws, @id, @key, @title, @description, @parent_type, @parent_id, @position, @state, @gate, @verification,
+	VALUES (@ws, @id, @key, @title, @description, @parent_type, @parent_id, @parent_label, @position, @state, @gate, @verification,
 		@assignee, @due, @estimate, @now, @by, @now)`)
 
 	update = db.DefineCommand("tasks.update", `
 	UPDATE tasks
-	SET title = @title, description = @description, position = @position, state = @state, state_reason = @state_reason,
+	SET title = @title, description = @description, parent_label = @parent_label, position = @position, state = @state, state_reason = @state_reason,
 		gate = @gate, verification = @verification, assignee_user_id = @assignee, due_at = @due, estimate_minutes = @estimate,
 		started_at = @started, finished_at = @finished, done_by = @done_by, version = @version, updated_at = @now
 	WHERE workspace_id = @ws AND id = @id`)
@@ -107,7 +112,8 @@ var (
 		SELECT d.id, d.successor_id FROM onward o JOIN task_dependencies d ON d.workspace_id = @ws AND d.predecessor_id = o.successor_id
 	)
 	`+dependencySQL+`
-	WHERE d.workspace_id = @ws AND d.id IN (SELECT o.id FROM onward o)`)
+	WHERE d.workspace_id = @ws AND d.id IN (SELECT o.id FROM onward o)
+	ORDER BY d.id`)
 
 	insertDependency = db.DefineCommand("tasks.insert_dependency", `
 	INSERT INTO task_dependencies (workspace_id, id, predecessor_id, successor_id, lag_minutes, created_at, created_by)
@@ -161,7 +167,7 @@ func lockGraph(ctx context.Context, tx *db.Tx) error {
 
 func insertTask(ctx context.Context, tx *db.Tx, t Task) error {
 	_, err := insert.Run(ctx, tx, db.Args{
-		"id": t.ID, "key": t.Key, "title": t.Title, "description": t.Description, "parent_type": t.ParentType, "parent_id": t.ParentID,
+		"id": t.ID, "key": t.Key, "title": t.Title, "description": t.Description, "parent_type": t.ParentType, "parent_id": t.ParentID, "parent_label": t.ParentLabel,
 		"position": t.Position, "state": string(t.State), "gate": t.Gate, "verification": t.Verification, "assignee": t.AssigneeID,
 		"due": t.DueAt, "estimate": t.EstimateMinutes, "by": t.CreatedBy,
 	})
@@ -173,7 +179,7 @@ func insertTask(ctx context.Context, tx *db.Tx, t Task) error {
 
 func saveTask(ctx context.Context, tx *db.Tx, t Task) error {
 	n, err := update.Run(ctx, tx, db.Args{
-		"id": t.ID, "title": t.Title, "description": t.Description, "position": t.Position, "state": string(t.State),
+		"id": t.ID, "title": t.Title, "description": t.Description, "parent_label": t.ParentLabel, "position": t.Position, "state": string(t.State),
 		"state_reason": t.StateReason, "gate": t.Gate, "verification": t.Verification, "assignee": t.AssigneeID, "due": t.DueAt,
 		"estimate": t.EstimateMinutes, "started": t.StartedAt, "finished": t.FinishedAt, "done_by": t.DoneBy, "version": t.Version,
 	})

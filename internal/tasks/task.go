@@ -52,11 +52,13 @@ type Task struct {
 	Title       string    `db:"title" audit:"title"`
 	Description string    `db:"description" audit:"description"`
 	// ParentType and ParentID name the record that the task is for; empty and null for none.
-	ParentType  string        `db:"parent_type" audit:"parent_type"`
-	ParentID    uuid.NullUUID `db:"parent_id" audit:"parent_id"`
-	Position    int32         `db:"position"`
-	State       State         `db:"state" audit:"state"`
-	StateReason string        `db:"state_reason" audit:"state_reason"`
+	ParentType string        `db:"parent_type" audit:"parent_type"`
+	ParentID   uuid.NullUUID `db:"parent_id" audit:"parent_id"`
+	// ParentLabel is what that record is called, as of the last change of the task.
+	ParentLabel string `db:"parent_label"`
+	Position    int32  `db:"position"`
+	State       State  `db:"state" audit:"state"`
+	StateReason string `db:"state_reason" audit:"state_reason"`
 	// Gate is the transition of the parent that waits for this task, empty for none.
 	Gate string `db:"gate" audit:"gate"`
 	// Verification marks a gate that somebody other than the implementers must pass.

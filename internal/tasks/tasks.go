@@ -177,7 +177,7 @@ func (s *Service) Add(ctx context.Context, tx *db.Tx, in NewTask) (Task, error) 
 	if out.Key, err = ledger.NextKey(ctx, tx, "TASK", 4); err != nil {
 		return out, err
 	}
-	out.Position, out.CreatedBy = int32(in.Position), orNull(tx.Actor.UserID)
+	out.Position, out.CreatedBy, out.ParentLabel = int32(in.Position), orNull(tx.Actor.UserID), p.label()
 	if out.Position == 0 && out.ParentID.Valid {
 		last, err := lastPosition.One(ctx, tx, db.Args{"type": out.ParentType, "id": out.ParentID.UUID})
 		if err != nil {
@@ -266,7 +266,7 @@ func (s *Service) edit(ctx context.Context, tx *db.Tx, before Task, e TaskEdit) 
 	if err != nil || (len(changes)+len(dueChange(before, out)) == 0 && out.Position == before.Position) {
 		return out, err
 	}
-	out.Version, out.UpdatedAt = before.Version+1, tx.Now
+	out.Version, out.UpdatedAt, out.ParentLabel = before.Version+1, tx.Now, p.label()
 	if err := saveTask(ctx, tx, out); err != nil {
 		return out, named(err)
 	}
