@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // Host is what rules are judged by: an endpoint and what its last scan showed.
@@ -203,7 +205,7 @@ func muted(r Rule, h HostState, others []Rule, now time.Time) bool {
 
 // message is what an alert says about its host. It stays true while the alert is kept.
 func message(t Trigger, h Host) string {
-	end := h.NotAfter.UTC().Format("2 January 2006, 15:04 MST")
+	end := timetext.Prose(h.NotAfter, time.UTC)
 	detail := func(text string) string {
 		if h.StatusDetail != "" {
 			return text + ": " + h.StatusDetail

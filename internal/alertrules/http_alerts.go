@@ -118,11 +118,11 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 	for _, a := range p.page.Items {
 		row := views.AlertRow{
 			ID: a.ID.String(), Link: ui.RowLink{Text: a.HostTitle, Sub: a.RuleName, Href: path + "/" + a.ID.String()},
-			Severity: severityBadge(a.Severity), State: stateBadge(a), Message: a.Message, Fired: moment(r, a.FiredAt),
+			Severity: severityBadge(a.Severity), State: stateBadge(a), Message: a.Message, Fired: r.Moment(a.FiredAt),
 			Rule: ui.Link{Text: a.RuleName, Href: address(path, q, "rule", a.RuleID.String())}, Who: acknowledger(a),
 		}
 		if a.ResolvedAt != nil && a.ResolvedReason != reasonOneTime {
-			ended := moment(r, *a.ResolvedAt)
+			ended := r.Moment(*a.ResolvedAt)
 			row.Ended = &ended
 		}
 		v.Rows = append(v.Rows, row)
@@ -314,7 +314,7 @@ func alertPageOf(r *web.Request, a Alert) web.Page {
 func alertView(r *web.Request, a Alert) views.Alert {
 	badge := stateBadge(a)
 	severity := severityBadge(a.Severity)
-	fired := moment(r, a.FiredAt)
+	fired := r.Moment(a.FiredAt)
 	v := views.Alert{
 		Head:     ui.PageHead{Title: a.HostTitle, Lede: a.RuleName, Badge: &badge},
 		Severity: severity,
@@ -336,7 +336,7 @@ func alertView(r *web.Request, a Alert) views.Alert {
 		v.Facts[3].Href, v.Host.Href = "", ""
 	}
 	if a.LastNotifiedAt != nil {
-		v.History = append(v.History, ui.Entry{Icon: "bell", Text: "Its recipients were told.", Time: moment(r, *a.LastNotifiedAt)})
+		v.History = append(v.History, ui.Entry{Icon: "bell", Text: "Its recipients were told.", Time: r.Moment(*a.LastNotifiedAt)})
 	} else {
 		v.Facts = append(v.Facts, ui.Fact{
 			Label: "Told", Text: "Nobody yet", Sub: "Within the cooldown of the rule, or while a worse alert about the host speaks for it.",
@@ -344,12 +344,12 @@ func alertView(r *web.Request, a Alert) views.Alert {
 	}
 	if a.AcknowledgedAt != nil {
 		v.History = append(v.History, ui.Entry{
-			Icon: "user-check", Tone: ui.Note, Text: "Acknowledged " + acknowledger(a) + ".", Time: moment(r, *a.AcknowledgedAt),
+			Icon: "user-check", Tone: ui.Note, Text: "Acknowledged " + acknowledger(a) + ".", Time: r.Moment(*a.AcknowledgedAt),
 		})
 	}
 	switch {
 	case a.ResolvedAt != nil:
-		ended := moment(r, *a.ResolvedAt)
+		ended := r.Moment(*a.ResolvedAt)
 		v.Notice.Tone = ui.Mute
 		v.Facts = append(v.Facts, ui.Fact{Label: "Ended", Time: &ended, Sub: reasonText(a.ResolvedReason)})
 		v.History = append(v.History, ui.Entry{Icon: "check", Tone: ui.OK, Text: "The alert ended: " + lower(reasonText(a.ResolvedReason)) + ".", Time: ended})

@@ -16,6 +16,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/auditlog"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -383,13 +384,13 @@ func (p listPage) empty() *ui.Empty {
 
 func (p listPage) row(e activity.Entry) views.Row {
 	now, zone := p.r.Now(), p.r.Zone()
-	sub := e.Actor.Name + ", " + activity.Ago(e.RecordedAt, now)
+	sub := e.Actor.Name + ", " + timetext.Relative(e.RecordedAt, now)
 	if thing := cmp.Or(e.Target.Key, e.Target.Title); thing != "" {
 		sub = thing + ": " + sub
 	}
 	href := p.r.Path(pathLog + "/" + e.ID.String())
 	row := views.Row{
-		Time: activity.Moment(e.RecordedAt, zone, now), Ago: activity.Ago(e.RecordedAt, now), Actor: e.Actor.Name,
+		Time: activity.Moment(e.RecordedAt, zone, now), Ago: timetext.Relative(e.RecordedAt, now), Actor: e.Actor.Name,
 		What:    ui.RowLink{Text: e.Label, Sub: sub, Href: href},
 		Outcome: outcomeBadge(e.Outcome), Target: p.target(e, href), Changed: changedFields(e.Changes), Address: e.IP,
 	}
