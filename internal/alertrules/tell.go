@@ -21,7 +21,7 @@ type telling struct {
 }
 
 // resolved reports whether the news is good.
-func (t telling) resolved() bool { return t.Resolve.Valid }
+func (t telling) resolved() bool { return t.Resolve.Valid || t.Late.Valid }
 
 // group is the news of one rule in one evaluation: one notice, however many hosts.
 type group struct {
