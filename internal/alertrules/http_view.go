@@ -42,6 +42,10 @@ func stateBadge(a Alert) ui.Badge {
 		return ui.Badge{Text: "Happened", Tone: ui.Mute, Icon: "history"}
 	case a.State == Resolved:
 		return ui.Badge{Text: "Resolved", Tone: ui.Fine, Icon: "check"}
+	case a.silenced():
+		return ui.Badge{Text: "Silenced", Tone: ui.Mute, Icon: "circle-pause"}
+	case a.MutedBy == MutedByRule:
+		return ui.Badge{Text: "Inhibited", Tone: ui.Mute, Icon: "layers"}
 	case a.AcknowledgedAt != nil:
 		return ui.Badge{Text: "Acknowledged", Tone: ui.Note, Icon: "user-check"}
 	default:

@@ -37,7 +37,7 @@ var (
 			AND (t.alert_id IS NOT NULL OR t.owed_id IS NOT NULL))`)
 	firingInside = db.Define[insideRow]("alertrules.firing_inside", `
 	SELECT muted_id AS silence_id, count(*) AS n FROM alerts
-	WHERE workspace_id = @ws AND muted_id = ANY (@ids) AND state = 'firing' GROUP BY muted_id`)
+	WHERE workspace_id = @ws AND muted_by = 'silence' AND muted_id IS NOT NULL AND state = 'firing' GROUP BY muted_id LIMIT 1000`)
 	silenceNames = db.Define[nameRow]("alertrules.silence_names", `
 	SELECT id, comment AS name FROM alert_silences WHERE workspace_id = @ws AND id = ANY (@ids)`)
 )

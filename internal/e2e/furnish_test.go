@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vigilo/vigilo/internal/demofarm"
 	"github.com/vigilo/vigilo/internal/kernel/clock"
@@ -65,6 +66,10 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
+	// Planned ahead, so that it keeps nothing from being told.
+	made["silence"] = p.create(t, token, slug, "/alert-silences", fmt.Sprintf(
+		`{"comment":%q,"tags":[%q],"starts_at":%q,"ends_at":%q}`, marker, marker,
+		time.Now().Add(30*24*time.Hour).Format(time.RFC3339), time.Now().Add(31*24*time.Hour).Format(time.RFC3339)))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
 	eventually(t, "the hosts were scanned", func() bool {
@@ -82,6 +87,7 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 	ids := p.idsOf(t, slug)
 	tables := map[string]string{
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
+		"/alert-silences/{id}": "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints",
 	}
