@@ -161,7 +161,8 @@ type Criteria struct {
 	Outcome    ledger.Outcome
 	Category   event.Category
 	Text       string
-	// hits are the entries that hold Text; nil before the search ran.
+	// hits are the entries that hold Text; nil when there are too many, or before the search
+	// ran: then each entry is asked for its words.
 	hits *hits
 }
 

@@ -53,12 +53,6 @@ func (p listPage) view() views.List {
 	for _, e := range p.page.Entries {
 		v.Rows = append(v.Rows, p.row(e))
 	}
-	if p.page.Partial {
-		v.Notice = &ui.Notice{
-			Tone: ui.Warn, Title: "This text is in more than 10,000 entries",
-			Text: "Only the newest of them are shown. Choose a shorter time to reach the others.",
-		}
-	}
 	if p.r.Can(canExport) && p.problem == nil {
 		v.Exports = &ui.Menu{ID: "export", Label: "Export", Icon: "download", Heading: "All entries that match", Items: []ui.MenuItem{
 			{Text: "CSV, for spreadsheets", Href: p.exportHref(CSV), Icon: "file-text"},

@@ -33,6 +33,8 @@ var entries = db.DefineList(db.ListSpec[activity.Row]{
 		"category":   `e.category = @category`,
 		"text": `(e.recorded_at, e.event_id) IN (
 			SELECT t.at, t.id FROM unnest(@hit_times::timestamptz[], @hit_ids::uuid[]) AS t(at, id))`,
+		// The query of words is made once, not for each entry.
+		"words": `e.words @@ (SELECT audit.wanted(@text))`,
 	},
 	Sorts: map[string]db.SortBy[activity.Row]{
 		"recorded_at": {
@@ -49,14 +51,17 @@ var oneEntry = db.Define[activity.Row]("auditlog.entry", `
 	SELECT `+activity.Columns+` FROM `+activity.From+`
 	WHERE e.workspace_id = @ws AND e.event_id = @id`).Called("audit entry")
 
+// hit is an entry that holds a text. Frequent stands in a single one in place of all: there
+// are too many to collect.
 type hit struct {
 	RecordedAt time.Time `db:"recorded_at"`
 	EventID    uuid.UUID `db:"event_id"`
+	Frequent   bool      `db:"frequent"`
 }
 
 var (
 	searchText = db.Define[hit]("auditlog.search", `
-	SELECT recorded_at, event_id FROM audit.search(@from, @to, @before, @text, @limit)`)
+	SELECT recorded_at, event_id, frequent FROM audit.search(@from, @to, @text)`)
 	databaseTime = db.Define[time.Time]("auditlog.database_time", `SELECT clock_timestamp()`)
 
 	savedFilters = db.Define[SavedFilter]("auditlog.saved_filters", `
@@ -121,8 +126,11 @@ func listQuery(c Criteria) *db.ListQuery[activity.Row] {
 	if c.Category != 0 {
 		q.Filter("category", db.Args{"category": int16(c.Category)})
 	}
-	if c.hits != nil {
+	switch {
+	case c.hits != nil:
 		q.Filter("text", db.Args{"hit_times": c.hits.times, "hit_ids": c.hits.ids})
+	case c.Text != "":
+		q.Filter("words", db.Args{"text": c.Text})
 	}
 	return q
 }
