@@ -46,9 +46,13 @@ type Page struct {
 	Entries []activity.Entry
 	Next    string
 	Prev    string
-	// Count is how many entries match, at most db.CountCap + 1. The API does not count.
-	Count int64
+	// Count is how many entries match, at most CountCap + 1. The API does not count.
+	Count    int64
+	CountCap int64
 }
+
+// walkCap is where counting the entries of a frequent word stops: each is read for it.
+const walkCap = 1_000
 
 // Apply puts place, size and order on a query of the log.
 type Apply func(q *db.ListQuery[activity.Row]) (*db.ListQuery[activity.Row], error)
@@ -67,12 +71,26 @@ func (s *Service) List(ctx context.Context, a db.Actor, c Criteria, apply Apply,
 	if err != nil {
 		return p, err
 	}
+	p.CountCap = db.CountCap
+	switch {
+	case c.hits != nil && c.textAlone():
+		// What there is, and how much, is known; only the page itself is read.
+		p.Count, count = int64(len(c.hits.ids)), false
+		if c.hits, err = c.hits.window(q.Window(), q.SortInUse() == "-recorded_at"); err != nil {
+			return p, err
+		}
+		if q, err = apply(listQuery(c)); err != nil {
+			return p, err
+		}
+	case c.hits == nil && c.Text != "":
+		p.CountCap = walkCap
+	}
 	var rows *db.PageResult[activity.Row]
 	var total *db.Result[int64]
 	err = s.db.ReadBatch(ctx, a, func(b *db.Batch) {
 		rows = q.Queue(b)
 		if count {
-			total = q.QueueCount(b)
+			total = q.QueueCountTo(b, int(p.CountCap)+1)
 		}
 		if more != nil {
 			more(b)

@@ -166,6 +166,13 @@ type Criteria struct {
 	hits *hits
 }
 
+// textAlone reports whether the text is all that was asked for, beside the times.
+func (c Criteria) textAlone() bool {
+	f := c.Filter
+	f.Text, f.Window, f.From, f.To = "", "", "", ""
+	return !f.Narrows()
+}
+
 // ahead is how much further than now an open end lies: entries carry the time of the
 // database, whose clock may be ahead of ours.
 const ahead = time.Hour

@@ -317,8 +317,8 @@ func (p listPage) news() *views.News {
 
 func (p listPage) pager() ui.Pager {
 	label := strconv.Itoa(len(p.page.Entries)) + " of " + grouped(p.page.Count)
-	if p.page.Count > db.CountCap {
-		label = strconv.Itoa(len(p.page.Entries)) + " of " + grouped(db.CountCap) + "+"
+	if p.page.Count > p.page.CountCap {
+		label = strconv.Itoa(len(p.page.Entries)) + " of " + grouped(p.page.CountCap) + "+"
 	}
 	out := ui.Pager{Label: label}
 	place := func(cursor string) string {

@@ -1,12 +1,15 @@
 package auditlog
 
 import (
+	"bytes"
+	"sort"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
 )
 
@@ -98,6 +101,37 @@ func newHits(rows []hit) *hits {
 		h.times[i], h.ids[i] = r.RecordedAt, r.EventID
 	}
 	return h
+}
+
+// window leaves the hits that a page can show: one more than it has rows, which tells that
+// there are more. Descending is the order of the list; the hits are newest first always.
+func (h *hits) window(w db.Window, descending bool) (*hits, error) {
+	older, from, to := descending != w.Before, 0, len(h.ids)
+	if w.ID != uuid.Nil {
+		at, err := time.Parse(time.RFC3339Nano, w.Value)
+		if err != nil {
+			return nil, fault.InvalidField("cursor", "invalid_cursor", "This page link is damaged. Start again from the first page.")
+		}
+		// The first hit at or behind the place.
+		place := sort.Search(len(h.ids), func(i int) bool {
+			c := h.times[i].Compare(at)
+			return c < 0 || (c == 0 && bytes.Compare(h.ids[i][:], w.ID[:]) <= 0)
+		})
+		if older {
+			from = place
+			if from < to && h.ids[from] == w.ID {
+				from++
+			}
+		} else {
+			to = place
+		}
+	}
+	if older {
+		to = min(to, from+w.Limit+1)
+	} else {
+		from = max(from, to-w.Limit-1)
+	}
+	return &hits{times: h.times[from:to], ids: h.ids[from:to]}, nil
 }
 
 // listQuery asks for the entries that meet the criteria.

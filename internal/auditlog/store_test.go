@@ -334,7 +334,11 @@ func TestFrequentAndRareWordsAreFoundNewestFirst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Count != int64(min(len(want), db.CountCap+1)) {
+			most := db.CountCap + 1
+			if tt.frequent {
+				most = walkCap + 1
+			}
+			if p.Count != int64(min(len(want), most)) {
 				t.Fatalf("%q: counted %d, want %d", tt.text, p.Count, len(want))
 			}
 			for _, e := range p.Entries {
@@ -346,6 +350,51 @@ func TestFrequentAndRareWordsAreFoundNewestFirst(t *testing.T) {
 		}
 		if !slices.Equal(listed, want[:min(len(want), len(listed))]) || len(listed) < min(len(want), 1000) {
 			t.Errorf("%q lists %d entries in some order, want %d newest first", tt.text, len(listed), len(want))
+		}
+	}
+}
+
+// Pages of a rare word are cut from its hits, in both directions and both orders, as a
+// list that is read whole would be.
+func TestPagesOfARareWordFollowEachOther(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	b.fill(t, b.ws, 2_000, 60) // 20 of them seldom
+	ctx := context.Background()
+	c, err := Filter{Text: "seldom"}.Parse(time.Now(), time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sort := range []string{"-recorded_at", "recorded_at"} {
+		read := func(cursor string, limit int) Page {
+			t.Helper()
+			p, err := b.s.List(ctx, b.viewer, c, func(q *db.ListQuery[activity.Row]) (*db.ListQuery[activity.Row], error) {
+				return q.Sort(sort).Limit(limit).After(cursor)
+			}, true, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Count != 20 {
+				t.Errorf("%s: counted %d", sort, p.Count)
+			}
+			return p
+		}
+		whole := ids(read("", 200).Entries)
+		var forth, back []uuid.UUID
+		p := read("", 7)
+		for {
+			forth = append(forth, ids(p.Entries)...)
+			if p.Next == "" {
+				break
+			}
+			p = read(p.Next, 7)
+		}
+		for cursor := p.Prev; cursor != ""; cursor = p.Prev {
+			p = read(cursor, 7)
+			back = append(ids(p.Entries), back...)
+		}
+		if len(whole) != 20 || !slices.Equal(forth, whole) || !slices.Equal(back, whole[:14]) {
+			t.Errorf("%s: %d whole, %d forth, %d back", sort, len(whole), len(forth), len(back))
 		}
 	}
 }
@@ -362,7 +411,7 @@ func TestMoreHitsThanASearchCollectsAreWalked(t *testing.T) {
 		t.Errorf("found %d", len(found))
 	}
 	p := b.list(t, b.viewer, Filter{Text: "routine"})
-	if len(p.Entries) != 50 || !strings.HasPrefix(p.Entries[0].Target.Title, "routine 1") || p.Count != db.CountCap+1 {
+	if len(p.Entries) != 50 || !strings.HasPrefix(p.Entries[0].Target.Title, "routine 1") || p.Count != walkCap+1 {
 		t.Errorf("%d entries, %d counted", len(p.Entries), p.Count)
 	}
 }
