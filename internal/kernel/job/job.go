@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -181,6 +182,10 @@ func (e *Engine) Start(ctx context.Context, o StartOptions) error {
 		DiscardedJobRetentionPeriod: 7 * 24 * time.Hour,
 		ErrorHandler:                errorLog{log: e.log},
 		Middleware:                  []rivertype.Middleware{&kindMiddleware{observe: o.Observer}},
+		// The migration drops the other two.
+		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
+			return name == "river_job_args_index" || name == "river_job_metadata_index"
+		}),
 	}
 	for name, n := range queues {
 		cfg.Queues[name] = river.QueueConfig{MaxWorkers: n}
