@@ -87,7 +87,7 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 	ids := p.idsOf(t, slug)
 	tables := map[string]string{
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
-		"/alert-silences/{id}": "alert_silences",
+		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints",
 	}
