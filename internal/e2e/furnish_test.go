@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -66,10 +67,7 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
-	// Planned ahead, so that it keeps nothing from being told.
-	made["silence"] = p.create(t, token, slug, "/alert-silences", fmt.Sprintf(
-		`{"comment":%q,"tags":[%q],"starts_at":%q,"ends_at":%q}`, marker, marker,
-		time.Now().Add(30*24*time.Hour).Format(time.RFC3339), time.Now().Add(31*24*time.Hour).Format(time.RFC3339)))
+	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
 	eventually(t, "the hosts were scanned", func() bool {
@@ -78,6 +76,15 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	})
 	p.settle(t)
 	return made
+}
+
+// planSilence silences hosts with a tag, which is the comment, too, and is written in JSON.
+// It is planned ahead, so that it keeps nothing from being told.
+func (p *program) planSilence(t *testing.T, token, slug, text string) string {
+	t.Helper()
+	start := time.Now().Add(30 * 24 * time.Hour)
+	return p.create(t, token, slug, "/alert-silences", fmt.Sprintf(`{"comment":%s,"tags":[%s],"starts_at":%q,"ends_at":%q}`,
+		text, text, start.Format(time.RFC3339), start.Add(time.Hour).Format(time.RFC3339)))
 }
 
 // recordPaths returns the addresses of pages about single records: every page with one
