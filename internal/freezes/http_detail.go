@@ -13,6 +13,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/freezes"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -189,7 +190,7 @@ func freezeFacts(r *web.Request, f Freeze, people map[uuid.UUID]string) []ui.Fac
 	who("Owner", f.OwnerID, nil)
 	who("Approved by", f.ActivatedBy, f.ActivatedAt)
 	who("Lifted by", f.LiftedBy, f.LiftedAt)
-	made := short(r, f.CreatedAt)
+	made := timetext.Minute(f.CreatedAt, r.Zone())
 	return append(out, ui.Fact{Label: "Created", Time: &made}, ui.Fact{Label: "Version", Text: strconv.FormatInt(f.Version, 10)})
 }
 
@@ -284,7 +285,7 @@ type versionFields struct {
 func versionViews(r *web.Request, rows []versionRow, people map[uuid.UUID]string) ([]views.Version, error) {
 	out := make([]views.Version, len(rows))
 	for i, row := range rows {
-		out[i] = views.Version{Title: "Version " + strconv.FormatInt(row.Version, 10), Time: short(r, row.CreatedAt), Widened: row.Widened, By: "by Vigilo or a token"}
+		out[i] = views.Version{Title: "Version " + strconv.FormatInt(row.Version, 10), Time: timetext.Minute(row.CreatedAt, r.Zone()), Widened: row.Widened, By: "by Vigilo or a token"}
 		if name, ok := people[row.ChangedBy.UUID]; ok {
 			out[i].By = "by " + name
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/freezes"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -124,7 +125,7 @@ func (s *Service) showOverride(r *web.Request) error {
 func overrideView(r *web.Request, p overridePage, note string, err error) views.Override {
 	o := p.o
 	badge := overrideBadge(o)
-	start, end := short(r, o.Start), short(r, o.End)
+	start, end := timetext.Minute(o.Start, r.Zone()), timetext.Minute(o.End, r.Zone())
 	v := views.Override{
 		Head:   ui.PageHead{Title: o.ChangeKey + " past " + o.FreezeName, Badge: &badge, Lede: o.ChangeTitle},
 		Reason: textLines(o.Reason), Note: textLines(o.DecisionNote),

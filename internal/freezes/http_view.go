@@ -10,6 +10,7 @@ import (
 	"github.com/vigilo/vigilo/internal/freezes/wallclock"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/freezes"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -17,21 +18,9 @@ import (
 
 // moment shows a time in the person's zone and in UTC.
 func moment(r *web.Request, word string, t time.Time) views.Moment {
-	local := t.In(r.Zone())
-	return views.Moment{
-		Word: word,
-		Time: ui.Time{ISO: t.UTC().Format(time.RFC3339), Text: local.Format("Mon 2 Jan 2006, 15:04"), Title: local.Format("Monday, 2 January 2006, 15:04 MST")},
-		UTC:  t.UTC().Format("2 Jan, 15:04 UTC"),
-	}
-}
-
-// short shows a time as people say it, with the full one on hover.
-func short(r *web.Request, t time.Time) ui.Time {
-	local := t.In(r.Zone())
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: local.Format("2 Jan 2006, 15:04"),
-		Title: local.Format("Monday, 2 January 2006, 15:04 MST") + " (" + t.UTC().Format("15:04 UTC") + ")",
-	}
+	shown := timetext.Minute(t, r.Zone())
+	shown.Text = t.In(r.Zone()).Format("Mon ") + shown.Text
+	return views.Moment{Word: word, Time: shown, UTC: t.UTC().Format("2 Jan, 15:04 UTC")}
 }
 
 // spans draws occurrences. What differs from an ordinary day says so.
@@ -228,12 +217,12 @@ func impactView(r *web.Request, affected []Affected, endings []Ending, did strin
 	for _, e := range endings {
 		f := ui.Finding{
 			Tone: ui.Crit, Title: e.Title, Action: &ui.Link{Text: "Open", Href: r.Path(e.Path)},
-			Text: "It ends " + e.At.In(r.Zone()).Format("2 January 2006, 15:04 MST") + ", and no time is left before that in which it may be renewed. Ask for an override, or change the freeze.",
+			Text: "It ends " + timetext.Prose(e.At, r.Zone()) + ", and no time is left before that in which it may be renewed. Ask for an override, or change the freeze.",
 		}
 		if e.HasSafe {
 			f.Tone = ui.Warn
-			f.Text = fmt.Sprintf("It ends %s. The last time to renew it is before %s.", e.At.In(r.Zone()).Format("2 January 2006, 15:04 MST"),
-				e.Safe.End.In(r.Zone()).Format("2 January 2006, 15:04 MST"))
+			f.Text = fmt.Sprintf("It ends %s. The last time to renew it is before %s.", timetext.Prose(e.At, r.Zone()),
+				timetext.Prose(e.Safe.End, r.Zone()))
 		}
 		v.Certificates = append(v.Certificates, f)
 	}

@@ -62,7 +62,9 @@ func (s *Service) CreateFreeze(ctx context.Context, a db.Actor, f Freeze) (Freez
 		if err != nil {
 			return err
 		}
-		if _, err := insertFreeze.Run(ctx, tx, freezeArgs(f, longest)); err != nil {
+		args := freezeArgs(f, longest)
+		args["created_by"] = f.CreatedBy
+		if _, err := insertFreeze.Run(ctx, tx, args); err != nil {
 			return err
 		}
 		if err := s.keep(ctx, tx, f, found, false); err != nil {
