@@ -1,7 +1,9 @@
 package freezes
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -270,15 +272,27 @@ func (s *Service) showActivity(r *web.Request) error {
 
 // versionFields are what a version is compared by.
 type versionFields struct {
-	Name          string          `json:"name" audit:"name"`
-	Kind          string          `json:"kind" audit:"kind"`
-	State         string          `json:"state" audit:"state"`
-	Reason        string          `json:"reason" audit:"reason"`
-	Owner         *uuid.UUID      `json:"owner" audit:"owner"`
-	Scope         json.RawMessage `json:"scope" audit:"scope"`
-	Schedule      json.RawMessage `json:"schedule" audit:"schedule"`
-	BlocksOutside bool            `json:"blocks_outside" audit:"blocks_outside"`
-	Preapproves   bool            `json:"preapproves_standard" audit:"preapproves_standard"`
+	Name          string     `json:"name" audit:"name"`
+	Kind          string     `json:"kind" audit:"kind"`
+	State         string     `json:"state" audit:"state"`
+	Reason        string     `json:"reason" audit:"reason"`
+	Owner         *uuid.UUID `json:"owner"`
+	OwnerName     string     `json:"-" audit:"owner"`
+	Schedule      string     `json:"schedule_text" audit:"schedule"`
+	Scope         string     `json:"scope_text" audit:"concerns"`
+	BlocksOutside bool       `json:"blocks_outside" audit:"blocks_outside"`
+	Preapproves   bool       `json:"preapproves_standard" audit:"preapproves_standard"`
+}
+
+func readVersion(row versionRow, people map[uuid.UUID]string) (versionFields, error) {
+	var v versionFields
+	if err := json.Unmarshal(row.Snapshot, &v); err != nil {
+		return v, fmt.Errorf("read version %d: %w", row.Version, err)
+	}
+	if v.Owner != nil {
+		v.OwnerName = cmp.Or(people[*v.Owner], "A former member")
+	}
+	return v, nil
 }
 
 // versionViews compares each version with the one before; rows are newest first.
@@ -292,11 +306,12 @@ func versionViews(r *web.Request, rows []versionRow, people map[uuid.UUID]string
 		if i+1 == len(rows) {
 			continue
 		}
-		var now, before versionFields
-		if err := json.Unmarshal(row.Snapshot, &now); err != nil {
+		now, err := readVersion(row, people)
+		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(rows[i+1].Snapshot, &before); err != nil {
+		before, err := readVersion(rows[i+1], people)
+		if err != nil {
 			return nil, err
 		}
 		diff, err := ledger.Diff(before, now)

@@ -22,7 +22,8 @@ var (
 		WHERE f.workspace_id = @ws AND f.id = @id
 		UNION SELECT requested_by FROM freeze_overrides WHERE workspace_id = @ws AND freeze_id = @id
 		UNION SELECT decided_by FROM freeze_overrides WHERE workspace_id = @ws AND freeze_id = @id
-		UNION SELECT changed_by FROM freeze_versions WHERE workspace_id = @ws AND freeze_id = @id)
+		UNION SELECT changed_by FROM freeze_versions WHERE workspace_id = @ws AND freeze_id = @id
+		UNION SELECT (snapshot->>'owner')::uuid FROM freeze_versions WHERE workspace_id = @ws AND freeze_id = @id)
 	LIMIT 1000`)
 	thingsOfFreeze = db.Define[thingRow]("freezes.things_of", `
 	SELECT a.id, a.name FROM assets a
