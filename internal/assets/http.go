@@ -242,7 +242,9 @@ func (s *Service) answerDelete(r *web.Request, id uuid.UUID, refused error) erro
 		if a.Lifecycle != Retired {
 			v.Refused.Action = &ui.Link{Text: "Retire", Href: r.Path(a.Path() + "/retire")}
 		}
-		page.Status = http.StatusConflict
+		if refused != nil {
+			page.Status = http.StatusConflict
+		}
 		return r.Page(page, views.ConfirmPage(v))
 	}
 	v.Confirm = ui.ConfirmForm{

@@ -52,7 +52,9 @@ func (s *Service) itemWith(ctx context.Context, actor db.Actor, id uuid.UUID, mo
 // header makes what all pages of an asset share.
 func (s *Service) header(r *web.Request, a Item, tab string) views.Header {
 	path, badge := r.Path(a.Path()), criticalityBadge(a.Criticality)
-	badge.Text += " criticality"
+	if a.Criticality != "critical" {
+		badge.Text += " criticality"
+	}
 	if a.Lifecycle != Active {
 		badge = lifecycleBadge(a.Lifecycle)
 	}
@@ -272,8 +274,9 @@ func (s *Service) showImpact(r *web.Request) error {
 	above, moreUp := reached(up.Rows)
 	v := views.Impact{
 		Header: s.header(r, a, tabImpact),
-		Lede:   "Everything within " + counted(int64(depth), "step", "steps") + " of " + a.Name + ".",
-		Stats:  impactStats(below, moreDown), Down: rings(r, "down", below), Up: rings(r, "up", above),
+		Stats:  impactStats(below, moreDown),
+		Down:   rings(r, "down", "Depends on it", "Nothing in use is known to depend on it.", below),
+		Up:     rings(r, "up", "It depends on", "It is not known to depend on anything in use.", above),
 	}
 	for d := 1; d <= MaxDepth; d++ {
 		v.Depths = append(v.Depths, ui.Tab{
@@ -282,12 +285,6 @@ func (s *Service) showImpact(r *web.Request) error {
 	}
 	if moreDown || moreUp {
 		v.Notice = &ui.Notice{Tone: ui.Warn, Title: "More than " + group(MaxImpact) + " assets are within reach.", Text: "Only the nearest are counted and listed."}
-	}
-	if len(below) == 0 {
-		v.EmptyDown = "Nothing in use is known to depend on it."
-	}
-	if len(above) == 0 {
-		v.EmptyUp = "It is not known to depend on anything in use."
 	}
 	return r.Page(assetPage(r, a, "Impact"), views.ImpactPage(v))
 }
@@ -332,7 +329,10 @@ func impactStats(list []Reached, more bool) []ui.Stat {
 const ringShown = 100
 
 // rings puts what a walk found into one card for each distance.
-func rings(r *web.Request, id string, list []Reached) []views.Ring {
+func rings(r *web.Request, id, verb, empty string, list []Reached) []views.Ring {
+	if len(list) == 0 {
+		return []views.Ring{{ID: id, Title: verb, Empty: empty}}
+	}
 	var out []views.Ring
 	for len(list) > 0 {
 		n := slices.IndexFunc(list, func(x Reached) bool { return x.Depth != list[0].Depth })
@@ -340,11 +340,11 @@ func rings(r *web.Request, id string, list []Reached) []views.Ring {
 			n = len(list)
 		}
 		ring := views.Ring{
-			ID: fmt.Sprintf("%s-%d", id, list[0].Depth), Title: counted(int64(list[0].Depth), "step away", "steps away"),
+			ID: fmt.Sprintf("%s-%d", id, list[0].Depth), Title: verb + ", " + counted(int64(list[0].Depth), "step", "steps") + " away",
 			Aside: group(int64(n)),
 		}
 		if list[0].Depth == 1 {
-			ring.Title = "Directly"
+			ring.Title = verb + " directly"
 		}
 		for _, x := range list[:min(n, ringShown)] {
 			badge := criticalityBadge(x.Criticality)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/google/uuid"
@@ -62,6 +63,14 @@ func (f assetForm) asset() (NewAsset, error) {
 		return n, err
 	}
 	n.Custom = custom
+	if c.Err() != nil {
+		// What else is wrong is said with it, so that nobody is sent back twice.
+		if _, err := n.asset(uuid.Nil, time.Time{}); err != nil {
+			if err := c.Merge(err); err != nil {
+				return n, err
+			}
+		}
+	}
 	return n, c.Err()
 }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/assets"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -312,7 +312,7 @@ func newRow(r *web.Request, i Item) views.Row {
 // since is a past moment relative to now, with the absolute time in its long form.
 func since(t, now time.Time, zone *time.Location) ui.Time {
 	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: activity.Ago(t, now), Title: t.In(zone).Format("Monday, 2 January 2006, 15:04 MST"),
+		ISO: t.UTC().Format(time.RFC3339), Text: timetext.Relative(t, now), Title: t.In(zone).Format("Monday, 2 January 2006, 15:04 MST"),
 	}
 }
 

@@ -201,7 +201,7 @@ func newDrawing(r *web.Request, ask mapAsk, pic picture, link func(func(url.Valu
 		at := pic.drawing.Nodes[i]
 		outline, detail := shape(n.Type)
 		node := views.MapNode{
-			ID: n.ID.String(), Title: nodeTitle(n), Name: clipName(n.Name), Sub: nodeSub(n), Href: r.Path(assetPath(n.ID)),
+			Title: nodeTitle(n), Name: clipName(n.Name), Sub: nodeSub(n), Href: r.Path(assetPath(n.ID)),
 			Transform: "translate(" + num(at.X) + " " + num(at.Y) + ")", Shape: outline, Detail: detail,
 			Border: border(n.Criticality), Planned: Lifecycle(n.Lifecycle) == Planned, Focus: n.ID == ask.focus,
 			NameX: "20", NameY: "26", SubY: "42",
@@ -212,7 +212,7 @@ func newDrawing(r *web.Request, ask mapAsk, pic picture, link func(func(url.Valu
 				more = "99+"
 			}
 			node.ExpandHref = link(func(q url.Values) { q.Add("open", n.ID.String()) })
-			node.ExpandText, node.ExpandTitle = more, "Show "+counted(int64(pic.hidden[i]), "more neighbour", "more neighbours")+" of "+n.Name
+			node.ExpandText, node.ExpandTitle = more, more+" neighbours of "+n.Name+" that are not drawn"
 			node.ExpandX, node.ExpandY = num(nodeWidth-6), "2"
 		}
 		d.Nodes = append(d.Nodes, node)

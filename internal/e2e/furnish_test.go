@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +68,24 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
 	p.furnishApprovals(t, token, slug, made)
+	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
+	made["service"] = p.create(t, token, slug, "/assets", fmt.Sprintf(
+		`{"name":%q,"ci_type":"service","criticality":"critical","team":%[1]q,"tags":[%[1]q],"description":%[1]q}`, marker+" shop"))
+	made["asset"] = p.create(t, token, slug, "/assets", fmt.Sprintf(`{"name":%q,"ci_type":"database","environment":"prod"}`, marker+" db"))
+	made["relationship"] = p.create(t, token, slug, "/asset-relationships", fmt.Sprintf(
+		`{"from":%q,"to":%q,"exclusive":true,"note":%q}`, made["service"], made["asset"], marker))
+	made["task"] = p.create(t, token, slug, "/tasks", fmt.Sprintf(
+		`{"title":%q,"description":%[1]q,"parent_type":"asset","parent_id":%q,"due_at":"2031-01-02T03:04:05Z"}`, marker+" backup", made["asset"]))
+	made["next task"] = p.create(t, token, slug, "/tasks", fmt.Sprintf(`{"title":%q}`, marker+" check"))
+	made["dependency"] = p.create(t, token, slug, "/tasks/"+made["next task"]+"/dependencies", fmt.Sprintf(`{"predecessor":%q}`, made["task"]))
+	made["freeze"] = p.create(t, token, slug, "/freezes", fmt.Sprintf(
+		`{"name":%q,"kind":"hard","reason":%[1]q,"scope":{"asset_tags":[%[1]q],"service_ids":[%[2]q]},"schedule":{"starts_at":"2031-01-02T03:04:00Z","ends_at":"2031-01-03T03:04:00Z"}}`,
+		marker, made["service"]))
+	made["maintenance window"] = p.create(t, token, slug, "/maintenance-windows", fmt.Sprintf(
+		`{"name":%q,"scope":{"asset_ids":[%q]},"schedule":{"time_zone":"Europe/Oslo","first_date":"2031-01-05","local_start":"22:00","local_end":"02:00","rrule":"FREQ=WEEKLY;BYDAY=SU"}}`,
+		marker+" patches", made["asset"]))
 	eventually(t, "the hosts were scanned", func() bool {
 		a := p.get(t, token, "/ws/"+slug+"/api/v1/hosts/"+made["host healthy"])
 		return strings.Contains(a.body, `"last_scan_at":"2`)
@@ -104,6 +121,15 @@ func (p *program) furnishApprovals(t *testing.T, token, slug string, made map[st
 	p.create(t, token, slug, "/absences", fmt.Sprintf(`{"start":%q,"end":%q,"reason":%q}`, to, time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339), marker))
 }
 
+// planSilence silences hosts with a tag, which is the comment, too, and is written in JSON.
+// It is planned ahead, so that it keeps nothing from being told.
+func (p *program) planSilence(t *testing.T, token, slug, text string) string {
+	t.Helper()
+	start := time.Now().Add(30 * 24 * time.Hour)
+	return p.create(t, token, slug, "/alert-silences", fmt.Sprintf(`{"comment":%s,"tags":[%s],"starts_at":%q,"ends_at":%q}`,
+		text, text, start.Format(time.RFC3339), start.Add(time.Hour).Format(time.RFC3339)))
+}
+
 // recordPaths returns the addresses of pages about single records: every page with one
 // parameter, filled with an id that it takes.
 func (p *program) recordPaths(t *testing.T, slug string) []string {
@@ -111,9 +137,12 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 	ids := p.idsOf(t, slug)
 	tables := map[string]string{
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
+		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints", "/settings/approval-policies/{id}": "approval_policies",
 		"/settings/delegations/{id}": "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",
+		"/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
+		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

@@ -121,11 +121,11 @@ func (s *Service) readOperations(m *api.Module) {
 		From string `query:"from" format:"date-time" doc:"Now when left out."`
 		To   string `query:"to" format:"date-time" doc:"18 months after the beginning when left out, ten years at most."`
 	}
-	type items struct {
+	type occurrenceList struct {
 		Items []occurrenceBody `json:"items" nullable:"false" doc:"At most 1,000."`
 	}
 	api.Register(m, api.Op{Method: http.MethodGet, Path: "/freezes/{id}/occurrences", Permission: ReadFreezes, ID: "list-freeze-occurrences", Summary: "List the occurrences of a freeze or maintenance window", Tag: tag},
-		func(ctx context.Context, in *spanIn) (*out[items], error) {
+		func(ctx context.Context, in *spanIn) (*out[occurrenceList], error) {
 			id, err := in.parse()
 			if err != nil {
 				return nil, err
@@ -135,7 +135,7 @@ func (s *Service) readOperations(m *api.Module) {
 				return nil, err
 			}
 			_, found, err := s.Occurrences(ctx, api.Actor(ctx), id, from, to, maxOccurrences)
-			return &out[items]{Body: items{Items: newOccurrenceBodies(found)}}, err
+			return &out[occurrenceList]{Body: occurrenceList{Items: newOccurrenceBodies(found)}}, err
 		})
 }
 
@@ -305,16 +305,16 @@ type ByOverride struct {
 }
 
 func (s *Service) overrideOperations(m *api.Module) {
-	type items struct {
+	type overrideList struct {
 		Items []overrideBody `json:"items" nullable:"false" doc:"Newest first, at most 100."`
 	}
 	api.Register(m, api.Op{Method: http.MethodGet, Path: "/freezes/{id}/overrides", Permission: ReadFreezes, ID: "list-freeze-overrides", Summary: "List the overrides of a freeze", Tag: tag},
-		func(ctx context.Context, in *ByID) (*out[items], error) {
+		func(ctx context.Context, in *ByID) (*out[overrideList], error) {
 			id, err := in.parse()
 			if err != nil {
 				return nil, err
 			}
-			body := items{Items: []overrideBody{}}
+			body := overrideList{Items: []overrideBody{}}
 			err = s.db.InWorkspace(ctx, api.Actor(ctx), func(tx *db.Tx) error {
 				if _, err := loadFreeze.One(ctx, tx, db.Args{"id": id}); err != nil {
 					return err
@@ -325,7 +325,7 @@ func (s *Service) overrideOperations(m *api.Module) {
 				}
 				return err
 			})
-			return &out[items]{Body: body}, err
+			return &out[overrideList]{Body: body}, err
 		})
 	type requestIn struct {
 		ByID

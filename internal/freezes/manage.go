@@ -62,7 +62,9 @@ func (s *Service) CreateFreeze(ctx context.Context, a db.Actor, f Freeze) (Freez
 		if err != nil {
 			return err
 		}
-		if _, err := insertFreeze.Run(ctx, tx, freezeArgs(f, longest)); err != nil {
+		args := freezeArgs(f, longest)
+		args["created_by"] = f.CreatedBy
+		if _, err := insertFreeze.Run(ctx, tx, args); err != nil {
 			return err
 		}
 		if err := s.keep(ctx, tx, f, found, false); err != nil {
@@ -89,8 +91,19 @@ func (s *Service) keep(ctx context.Context, tx *db.Tx, f Freeze, found []Occurre
 	return s.keepVersion(ctx, tx, f, widened)
 }
 
+// snapshot is a version of a freeze, as the API shows it and in words.
+type snapshot struct {
+	freezeBody
+	ScheduleText string `json:"schedule_text"`
+	ScopeText    string `json:"scope_text"`
+}
+
+func snapshotOf(f Freeze) snapshot {
+	return snapshot{freezeBody: newFreezeBody(f), ScheduleText: f.ScheduleText(), ScopeText: f.ScopeText()}
+}
+
 func (s *Service) keepVersion(ctx context.Context, tx *db.Tx, f Freeze, widened bool) error {
-	snapshot, err := json.Marshal(newFreezeBody(f))
+	snapshot, err := json.Marshal(snapshotOf(f))
 	if err != nil {
 		return fmt.Errorf("encode version of freeze: %w", err)
 	}

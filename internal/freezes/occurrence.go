@@ -119,19 +119,15 @@ func (s *Service) forbidden(f Freeze, from, to time.Time, allowed []Interval) ([
 	if err != nil {
 		return nil, err
 	}
-	spans := intervals(found)
+	span := Interval{Start: from, End: to}
+	spans := make([]Interval, len(found))
+	for i, o := range found {
+		spans[i] = o.Clip(span)
+	}
 	if f.Kind != MaintenanceOnly {
 		return wallclock.Merge(spans), nil
 	}
-	return wallclock.Outside(Interval{Start: from, End: to}, wallclock.Merge(append(spans, allowed...))), nil
-}
-
-func intervals(found []Occurrence) []Interval {
-	out := make([]Interval, len(found))
-	for i, o := range found {
-		out[i] = o.Interval
-	}
-	return out
+	return wallclock.Outside(span, wallclock.Merge(append(spans, allowed...))), nil
 }
 
 // widens reports whether the freeze stops something that it did not stop before, so that

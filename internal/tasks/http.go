@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/tasks"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -280,7 +280,7 @@ func (s *Service) newRow(r *web.Request, i Item) views.Row {
 		ID: i.ID.String(), State: stateBadge(i), Assignee: person(i.AssigneeID, i.AssigneeName), For: s.parentLink(r, i.Task),
 		Link: ui.RowLink{Key: i.Key, Text: i.Title, Href: r.Path(i.Path()), Sub: i.ParentLabel},
 		Updated: ui.Time{
-			ISO: i.UpdatedAt.UTC().Format(time.RFC3339), Text: activity.Ago(i.UpdatedAt, r.Now()),
+			ISO: i.UpdatedAt.UTC().Format(time.RFC3339), Text: timetext.Relative(i.UpdatedAt, r.Now()),
 			Title: i.UpdatedAt.In(r.Zone()).Format(longLayout),
 		},
 	}

@@ -20,7 +20,8 @@ const activityShown = 50
 
 func (s *Service) showTask(r *web.Request) error { return s.answerTask(r, dependencyForm{}, nil) }
 
-// answerTask shows a task, with what was wrong with a dependency that somebody added.
+// answerTask shows a task, with why it could not be moved, or what was wrong with a
+// dependency that somebody added.
 func (s *Service) answerTask(r *web.Request, f dependencyForm, problem error) error {
 	var near *db.Result[neighbour]
 	t, err := s.readTask(r, func(b *db.Batch, args db.Args) { near = around.Queue(b, args) })
@@ -133,7 +134,11 @@ func (s *Service) newTaskView(r *web.Request, t Item, near []neighbour, f depend
 			v.After.Rows = append(v.After.Rows, row)
 		}
 	}
-	if t.Blocked() {
+	e := fault.Find(problem)
+	if e != nil && e.Kind == fault.Conflict {
+		v.Notice = &ui.Notice{Tone: ui.Crit, Title: e.Message, Alert: true}
+		v.AddAction.Errors = nil
+	} else if t.Blocked() {
 		v.Notice = &ui.Notice{Tone: ui.Warn, Icon: "hourglass", Title: "This task waits for " + count(t.Blockers, "other", "others") + ".", Text: "It can be started once what stands before it is done, skipped or cancelled."}
 	} else if t.StateReason != "" && t.State.Settled() {
 		v.Notice = &ui.Notice{Title: stateTitle(t.State) + ": " + t.StateReason}
@@ -245,8 +250,12 @@ func (s *Service) moveTask(r *web.Request) error {
 	}
 	t, err := s.ChangeState(r.Context(), r.Actor, r.Param("id"), State(f.State), f.Reason)
 	to := State(f.State)
-	if e := fault.Find(err); e != nil && e.Kind == fault.Invalid && (to == Skipped || to == Cancelled) {
+	switch e := fault.Find(err); {
+	case e == nil:
+	case e.Kind == fault.Invalid && (to == Skipped || to == Cancelled):
 		return s.askReason(r, to, f.Reason, err)
+	case e.Kind == fault.Conflict:
+		return s.answerTask(r, dependencyForm{}, err)
 	}
 	if err != nil {
 		return err

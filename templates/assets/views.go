@@ -104,22 +104,19 @@ type PanelCard struct {
 // Impact is what a failure or a change would reach.
 type Impact struct {
 	Header
-	Lede   string
 	Depths []ui.Tab
 	Stats  []ui.Stat
 	Notice *ui.Notice
-	Down   []Ring
-	Up     []Ring
-	// EmptyDown and EmptyUp say so when nothing was found.
-	EmptyDown, EmptyUp string
+	// Down is what depends on the asset, Up what it depends on.
+	Down, Up []Ring
 }
 
 // Ring is everything at one distance.
 type Ring struct {
 	ID, Title, Aside string
 	Rows             []ui.Row
-	// Rest says how many are not listed.
-	Rest string
+	// Rest says how many are not listed; Empty that there is nothing at all.
+	Rest, Empty string
 }
 
 // ActivityPage shows what was done with an asset.
@@ -267,9 +264,9 @@ func (n MapNode) class() string {
 
 // MapNode is an asset in the picture: its shape says the type, its border the criticality.
 type MapNode struct {
-	ID, Title, Name, Sub, Href string
-	Transform                  string
-	Shape                      string
+	Title, Name, Sub, Href string
+	Transform              string
+	Shape                  string
 	// Detail is a second line of the shape, such as the lid of a drum; empty for none.
 	Detail string
 	Border Border

@@ -12,11 +12,17 @@ function startGraph(box) {
   const all = { x: whole.x, y: whole.y, w: whole.width, h: whole.height };
   const seen = { ...all };
   view.classList.add("is-live");
-  // The height stays what it was; the width follows the page, so the box is remembered.
-  const height = Math.min(all.h, innerHeight * 0.7);
+  // The whole drawing is shown where it can still be read there; else its beginning.
+  const smallest = 0.65;
+  const size = Math.min(1, Math.max(view.clientWidth / all.w, smallest));
+  const height = Math.round(Math.min(all.h * size, innerHeight * 0.7));
   svg.setAttribute("height", height);
   svg.removeAttribute("width");
   const show = () => svg.setAttribute("viewBox", `${seen.x} ${seen.y} ${seen.w} ${seen.h}`);
+  seen.w = view.clientWidth / size;
+  seen.h = height / size;
+  if (seen.w > all.w) seen.x = all.x - (seen.w - all.w) / 2;
+  show();
   const zoom = (by, cx = seen.x + seen.w / 2, cy = seen.y + seen.h / 2) => {
     const w = Math.min(Math.max(seen.w * by, all.w / 12), Math.max(all.w, svg.clientWidth) * 2);
     const real = w / seen.w;

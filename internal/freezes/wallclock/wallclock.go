@@ -97,8 +97,12 @@ const (
 	Later
 )
 
-// reach is further than any zone has ever been from UTC.
-const reach = 30 * 60 * 60
+// Offsets of a zone are looked up this far around a local time, which is further than any
+// zone has ever been from UTC, and this often: no zone changes twice in so short a time.
+const (
+	reach = 30 * 60 * 60
+	step  = 6 * 60 * 60
+)
 
 // Resolve returns the instant at which the clock of the zone shows h on day d. A time that
 // is shown twice is the one that e says. A time that is never shown is the instant at
@@ -131,22 +135,53 @@ func ResolveRFC5545(d Date, h Hour, zone *time.Location) time.Time {
 // read with the offset before that.
 func candidates(d Date, h Hour, zone *time.Location) (found []time.Time, gap, shifted time.Time) {
 	local := d.utc().Unix() + int64(h)*60
-	t := time.Unix(local-reach, 0).In(zone)
-	for {
-		start, end := t.ZoneBounds()
-		_, offset := t.Zone()
-		at := local - int64(offset)
-		if (start.IsZero() || at >= start.Unix()) && (end.IsZero() || at < end.Unix()) {
-			found = append(found, time.Unix(at, 0).UTC())
+	before := offset(local-reach, zone)
+	found = try(nil, local, before, zone)
+	for t := local - reach; t < local+reach; t += step {
+		after := offset(t+step, zone)
+		if after == before {
+			continue
 		}
-		if end.IsZero() || end.Unix() > local+reach {
-			return found, gap, shifted
+		found = try(found, local, after, zone)
+		if at := change(t, t+step, zone); local-before >= at && local-after < at {
+			gap, shifted = instant(at), instant(local-before)
 		}
-		t = end
-		if _, next := t.Zone(); at >= end.Unix() && local-int64(next) < end.Unix() {
-			gap, shifted = end.UTC(), time.Unix(at, 0).UTC()
+		before = after
+	}
+	slices.SortFunc(found, time.Time.Compare)
+	return slices.Compact(found), gap, shifted
+}
+
+// try adds the instant that a local time has at an offset, if the zone has that offset then.
+func try(found []time.Time, local, at int64, zone *time.Location) []time.Time {
+	if offset(local-at, zone) == at {
+		found = append(found, instant(local-at))
+	}
+	return found
+}
+
+func instant(unix int64) time.Time { return time.Unix(unix, 0).UTC() }
+
+// offset is how many seconds a zone is ahead of UTC.
+func offset(unix int64, zone *time.Location) int64 {
+	_, seconds := time.Unix(unix, 0).In(zone).Zone()
+	return int64(seconds)
+}
+
+// change returns the first instant with another offset than from, of a span in which the
+// offset changes once. Time.ZoneBounds would say so too, were it right on the last day of
+// leap years after the last change that the zone data lists.
+func change(from, to int64, zone *time.Location) int64 {
+	old := offset(from, zone)
+	for to-from > 1 {
+		middle := from + (to-from)/2
+		if offset(middle, zone) == old {
+			from = middle
+		} else {
+			to = middle
 		}
 	}
+	return to
 }
 
 // Interval is a span of time; the end is not part of it.
@@ -223,14 +258,19 @@ const (
 // data moves, adds or drops a change of its clock.
 func ZoneVersion(zone *time.Location) string {
 	h := sha256.New()
-	t := time.Date(versionFrom, time.January, 1, 0, 0, 0, 0, time.UTC).In(zone)
-	var buf [16]byte
-	for !t.IsZero() && t.Year() < versionTo {
-		_, offset := t.Zone()
-		binary.BigEndian.PutUint64(buf[:8], uint64(t.Unix()))
-		binary.BigEndian.PutUint64(buf[8:], uint64(int64(offset)))
-		h.Write(buf[:])
-		_, t = t.ZoneBounds()
+	const day = 24 * 60 * 60
+	end := time.Date(versionTo, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
+	t := time.Date(versionFrom, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
+	note := func(at int64) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(at)))
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(offset(at, zone))))
+	}
+	note(t)
+	for before := offset(t, zone); t < end; t += day {
+		if after := offset(t+day, zone); after != before {
+			note(change(t, t+day, zone))
+			before = after
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -80,6 +80,7 @@ type Engine struct {
 	work   *river.Client[pgx.Tx]
 	db     *db.DB
 	log    *slog.Logger
+	waker  *waker
 }
 
 // New returns an engine that can insert. It asks nothing of the database yet.
@@ -99,7 +100,8 @@ func New(d *db.DB, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make job inserter of vigilo_system: %w", err)
 	}
-	return &Engine{app: app, system: system, db: d, log: log}, nil
+	w := &waker{db: d, log: log, queues: map[string]struct{}{}}
+	return &Engine{app: app, system: system, db: d, log: log, waker: w}, nil
 }
 
 // quiet keeps River's own messages at warning and above: its information lines repeat
