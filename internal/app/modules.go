@@ -15,6 +15,7 @@ import (
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
+	"github.com/vigilo/vigilo/internal/changes"
 	"github.com/vigilo/vigilo/internal/freezes"
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
@@ -41,6 +42,7 @@ type Services struct {
 	Tasks         *tasks.Service
 	Approvals     *approvals.Service
 	Freezes       *freezes.Service
+	Changes       *changes.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -82,6 +84,11 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		People: s.freezeOwners, Notifier: freezePeople{s.Notifications}, Certificates: s.certificatesEnding,
 		Activity: freezes.History(k.history()),
 	})
+	s.Changes = changes.New(changes.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Approvals: s.Approvals, Assets: s.Assets,
+		Freezes: s.Freezes, Tasks: s.Tasks, Index: k.index, People: s.changePeople, Notify: s.tellAboutChanges,
+		Activity: changes.History(k.history()), Trail: k.trail(),
+	})
 	roots, err := k.certificateRoots()
 	if err != nil {
 		return nil, nil, err
@@ -99,7 +106,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Assets.Module(), s.Tasks.Module(), s.Approvals.Module(), s.Freezes.Module(), s.Certificates.Module(), s.AlertRules.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Approvals.Module(), s.Freezes.Module(), s.Changes.Module(), s.Certificates.Module(), s.AlertRules.Module(),
 		s.AuditLog.Module(),
 	}, nil
 }
@@ -123,6 +130,7 @@ func (s *Services) wire() {
 	s.Members.AddHome(s.certificatesNow)
 	s.Members.AddHome(s.tasksNow)
 	s.wireWork()
+	s.wireChanges()
 	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
 		return s.Approvals.SeedDefaults(ctx, tx)
 	})

@@ -2,6 +2,7 @@ package changes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/changes"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -68,45 +70,30 @@ func readForm(r *web.Request) (changeForm, error) {
 	return f, err
 }
 
-// localLayout is how browsers send a local time.
-const localLayout = "2006-01-02T15:04"
-
 // parseLocal reads a local time of the reader's zone. One that the clock skips is refused
-// with the nearest that exists; of one that comes twice, wide takes the later.
+// with the next that exists; of one that comes twice, later takes the second.
 func parseLocal(text string, zone *time.Location, later bool) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	wall, err := time.Parse(localLayout, text)
+	moments, err := timetext.Local(text, zone)
+	if skipped, ok := errors.AsType[*timetext.SkippedError](err); ok {
+		return time.Time{}, fmt.Errorf("the clock skips this time; the next that exists is %s", skipped.Next.In(zone).Format("15:04"))
+	}
 	if err != nil {
-		if wall, err = time.Parse("2006-01-02T15:04:05", text); err != nil {
-			return time.Time{}, fmt.Errorf("write a day and a time, such as 2026-11-15 22:00")
-		}
+		return time.Time{}, errors.New("write a day and a time, such as 2026-11-15 22:00")
 	}
-	t := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, zone)
-	if t.Format(localLayout) != wall.Format(localLayout) {
-		// The gap ends where the offset of an hour later begins.
-		next := t.Add(time.Hour)
-		for _, step := range []time.Duration{-30 * time.Minute, 0} {
-			if c := t.Add(step); c.Format(localLayout) > wall.Format(localLayout) && c.Before(next) {
-				next = c
-			}
-		}
-		return time.Time{}, fmt.Errorf("the clock skips this time; the next that exists is %s", next.Truncate(time.Hour).Format("15:04"))
+	if later {
+		return moments[len(moments)-1], nil
 	}
-	for _, d := range []time.Duration{-time.Hour, time.Hour} {
-		if twin := t.Add(d); twin.Format(localLayout) == t.Format(localLayout) && later == twin.After(t) {
-			return twin.UTC(), nil
-		}
-	}
-	return t.UTC(), nil
+	return moments[0], nil
 }
 
 func localText(t *time.Time, zone *time.Location) string {
 	if t == nil {
 		return ""
 	}
-	return t.In(zone).Format(localLayout)
+	return t.In(zone).Format(timetext.LocalLayout)
 }
 
 // editOf turns the form into what the service takes. Names of assets become ids.

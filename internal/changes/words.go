@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/changes/lifecycle"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	"github.com/vigilo/vigilo/templates/ui"
 )
@@ -151,27 +152,8 @@ func moment(t time.Time, zone *time.Location) ui.Time {
 	}
 }
 
-// relative says how far a moment is away, in the largest unit that fits.
-func relative(t, now time.Time) string {
-	d := t.Sub(now)
-	past := d < 0
-	d = d.Abs()
-	var text string
-	switch {
-	case d < time.Minute:
-		return "now"
-	case d < time.Hour:
-		text = count(int(d/time.Minute), "minute")
-	case d < 48*time.Hour:
-		text = count(int(d/time.Hour), "hour")
-	default:
-		text = count(int(d/(24*time.Hour)), "day")
-	}
-	if past {
-		return text + " ago"
-	}
-	return "in " + text
-}
+// relative says how far a moment is away.
+func relative(t, now time.Time) string { return timetext.Relative(t, now) }
 
 func count(n int, unit string) string {
 	if n == 1 {
@@ -240,4 +222,12 @@ func sizeText(n int64) string {
 		return fmt.Sprintf("%d KiB", (n+1<<9)>>10)
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// When says in one line when a change happens, for the home page.
+func When(c Item, now time.Time) string {
+	if c.Start == nil {
+		return c.State.Label()
+	}
+	return c.State.Label() + ", " + relative(*c.Start, now)
 }
