@@ -459,6 +459,9 @@ func (s *Service) meetsMore(ctx context.Context, tx *db.Tx, before, after Change
 func (s *Service) restart(ctx context.Context, tx *db.Tx, c Change, why string) (Change, error) {
 	c.Revision++
 	c.SubmittedHash = c.ContentHash
+	if err := s.freezes.VoidOverrides(ctx, tx, c.ID, c.Revision); err != nil {
+		return c, fmt.Errorf("void overrides of %s: %w", c.Key, err)
+	}
 	return s.reopen(ctx, tx, c, why)
 }
 

@@ -361,16 +361,24 @@ func (s *Service) showReview(r *web.Request) error { return s.reviewPage(r, nil,
 func (s *Service) reviewPage(r *web.Request, f *reviewForm, err error) error {
 	var c Change
 	var rev Review
+	var asked bool
 	readErr := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if c, err = findChange(r.Context(), tx, r.Param("key")); err != nil {
 			return err
 		}
-		rev, err = reviewOf.One(r.Context(), tx, db.Args{"id": c.ID})
+		rev, asked, err = reviewOf.Maybe(r.Context(), tx, db.Args{"id": c.ID})
 		return err
 	})
 	if readErr != nil {
 		return readErr
+	}
+	if !asked {
+		v := views.Ask{
+			Title: "Review of " + c.Key, Lede: c.Title, CancelHref: r.Path(c.Path()),
+			Notice: &ui.Notice{Tone: ui.Info, Icon: "clipboard-check", Title: "No review is asked for.", Text: "One is after a failure, an emergency, issues, an overrun, or high risk."},
+		}
+		return r.Page(web.Page{Title: v.Title, Crumbs: changeCrumbs(r, c, "Review")}, views.AskPage(v))
 	}
 	if f == nil {
 		f = &reviewForm{Summary: rev.Summary, WentWell: rev.WentWell, WentBadly: rev.WentBadly, FollowUp: rev.FollowUp}

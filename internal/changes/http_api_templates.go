@@ -11,6 +11,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/api"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/tasks"
 )
 
 type apiTemplate struct {
@@ -98,9 +99,75 @@ func (s *Service) templateAnswer(ctx context.Context, id uuid.UUID) (*templateOu
 
 // TemplateWrite is the body of a proposal.
 type TemplateWrite struct {
-	Name    string       `json:"name"`
-	Body    TemplateBody `json:"body"`
-	Version *int64       `json:"version,omitempty"`
+	Name    string         `json:"name"`
+	Body    TemplateBodyIn `json:"body"`
+	Version *int64         `json:"version,omitempty"`
+}
+
+// TemplateBodyIn is what a template fixes, as a caller writes it.
+type TemplateBodyIn struct {
+	TitlePattern       string         `json:"title_pattern" doc:"Parameters stand in it as {{name}}, and in the plans."`
+	Description        string         `json:"description,omitempty"`
+	Category           string         `json:"category,omitempty" doc:"maintenance when absent."`
+	Environment        string         `json:"environment,omitempty" doc:"Empty: each change says."`
+	ImplementationPlan string         `json:"implementation_plan"`
+	BackoutPlan        string         `json:"backout_plan"`
+	TestPlan           string         `json:"test_plan,omitempty"`
+	Downtime           bool           `json:"downtime,omitempty"`
+	EvidenceRequired   bool           `json:"evidence_required,omitempty"`
+	RiskCeiling        string         `json:"risk_ceiling,omitempty" doc:"low (default) or medium."`
+	AssetTypes         []string       `json:"asset_types,omitempty" doc:"Empty: any."`
+	AssetTags          []string       `json:"asset_tags,omitempty" doc:"Empty: any; one of them is enough."`
+	MaxAssets          int            `json:"max_assets,omitempty" doc:"10 when absent."`
+	MaxMinutes         int            `json:"max_minutes,omitempty" doc:"Longest window; no limit when absent."`
+	ValidDays          int            `json:"valid_days,omitempty" doc:"From the approval on; 365 when absent."`
+	Parameters         []ParameterIn  `json:"parameters,omitempty"`
+	Steps              []StepBody     `json:"steps,omitempty"`
+	Tasks              []TemplateTask `json:"tasks,omitempty"`
+}
+
+// ParameterIn is a value that each change gives.
+type ParameterIn struct {
+	Name     string   `json:"name"`
+	Label    string   `json:"label,omitempty"`
+	Kind     string   `json:"kind,omitempty" doc:"text (default), number or choice."`
+	Options  []string `json:"options,omitempty"`
+	Pattern  string   `json:"pattern,omitempty" doc:"RE2, of a text; matched as a whole."`
+	Min      int      `json:"min,omitempty"`
+	Max      int      `json:"max,omitempty"`
+	Required bool     `json:"required,omitempty"`
+}
+
+// TemplateTask is a task that comes with each change.
+type TemplateTask struct {
+	Ref             string   `json:"ref,omitempty" doc:"Names the task within the list."`
+	After           []string `json:"after,omitempty" doc:"Refs that it waits for."`
+	Title           string   `json:"title"`
+	Description     string   `json:"description,omitempty"`
+	Gate            string   `json:"gate,omitempty" doc:"before_start, before_complete or before_close."`
+	Verification    bool     `json:"verification,omitempty"`
+	EstimateMinutes int      `json:"estimate_minutes,omitempty"`
+}
+
+func (w TemplateWrite) template(ifMatch string) NewTemplate {
+	b := w.Body
+	n := NewTemplate{Name: w.Name, IfMatch: ifMatch, Version: w.Version, Body: TemplateBody{
+		TitlePattern: b.TitlePattern, Description: b.Description, Category: b.Category, Environment: b.Environment, ImplementationPlan: b.ImplementationPlan,
+		BackoutPlan: b.BackoutPlan, TestPlan: b.TestPlan, Downtime: b.Downtime, EvidenceRequired: b.EvidenceRequired, RiskCeiling: Level(b.RiskCeiling),
+		AssetTypes: b.AssetTypes, AssetTags: b.AssetTags, MaxAssets: b.MaxAssets, MaxMinutes: b.MaxMinutes, ValidDays: b.ValidDays,
+	}}
+	for _, p := range b.Parameters {
+		n.Body.Parameters = append(n.Body.Parameters, Parameter(p))
+	}
+	for _, st := range b.Steps {
+		n.Body.Steps = append(n.Body.Steps, st.step())
+	}
+	for _, t := range b.Tasks {
+		n.Body.Tasks = append(n.Body.Tasks, tasks.Draft{
+			Ref: t.Ref, After: t.After, Title: t.Title, Description: t.Description, Gate: t.Gate, Verification: t.Verification, EstimateMinutes: t.EstimateMinutes,
+		})
+	}
+	return n
 }
 
 // templateOperations adds templates of standard changes.
@@ -128,7 +195,7 @@ func (s *Service) templateOperations(m *api.Module) {
 	api.Register(m, api.Op{
 		Method: http.MethodPost, Path: "/change-templates", Permission: CanManage, ID: "propose-change-template", Summary: "Propose a template", Tag: tag, Status: http.StatusCreated,
 	}, func(ctx context.Context, in *struct{ Body TemplateWrite }) (*templateOut, error) {
-		t, err := s.ProposeTemplate(ctx, api.Actor(ctx), NewTemplate{Name: in.Body.Name, Body: in.Body.Body})
+		t, err := s.ProposeTemplate(ctx, api.Actor(ctx), in.Body.template(""))
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +227,7 @@ func (s *Service) templateOperations(m *api.Module) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.ChangeTemplate(ctx, api.Actor(ctx), id, NewTemplate{Name: in.Body.Name, Body: in.Body.Body, IfMatch: in.IfMatch, Version: in.Body.Version}); err != nil {
+		if _, err := s.ChangeTemplate(ctx, api.Actor(ctx), id, in.Body.template(in.IfMatch)); err != nil {
 			return nil, err
 		}
 		return s.templateAnswer(ctx, id)

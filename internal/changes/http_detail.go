@@ -2,9 +2,7 @@ package changes
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/google/uuid"
@@ -372,9 +370,4 @@ func (p *pageData) page(r *web.Request, part string) web.Page {
 		title = part + " of " + p.c.Key
 	}
 	return web.Page{Title: title, Crumbs: changeCrumbs(r, p.c, part)}
-}
-
-// canonicalPath leads from an id in the address to the key.
-func canonicalPath(r *web.Request, c Change) bool {
-	return r.Method == http.MethodGet && !strings.EqualFold(r.Param("key"), c.Key)
 }

@@ -37,7 +37,7 @@ func changeFields(r *web.Request, f changeForm, ctx formContext, err error) view
 		Tags:         &ui.Field{Name: "tags", Label: "Tags", Value: f.Tags, Error: m["tags"], Placeholder: "release, payments", Hint: "Separated by commas."},
 		Parent:       &ui.Field{Name: "parent", Label: "Part of", Value: f.Parent, Error: m["parent"], Placeholder: "CHG-00012", Hint: "A change that this one belongs to. They do not collide with each other.", Short: true},
 		LeadReason:   &ui.Field{Name: "lead_reason", Label: "Why so soon", Value: f.LeadReason, Error: m["lead_reason"], MaxLength: 1000, Hint: "When it starts in less than 24 hours."},
-		PlansOpen:    f.Key != "" || f.Implementation != "" || anyMessage(m, "implementation_plan", "backout_plan", "test_plan"),
+		PlansOpen:    true,
 		PeopleOpen:   true, MoreOpen: anyMessage(m, "priority", "risk", "reason", "vendor", "tags", "parent", "lead_reason", "links"),
 	}
 	v.Boxes = []ui.Choice{

@@ -307,7 +307,7 @@ func newRow(r *web.Request, c Item) views.Row {
 	if c.MissedWindow && c.State == lifecycle.Approved {
 		row.Marks = append(row.Marks, ui.Badge{Text: "Missed its window", Tone: ui.Warn, Icon: "clock"})
 	}
-	if c.PIR == "required" {
+	if c.PIR == "required" && !c.State.Open() {
 		row.Marks = append(row.Marks, ui.Badge{Text: "Review due", Tone: ui.Warn, Icon: "clipboard-check"})
 	}
 	if b := retroBadge(c.Retro); b != nil && c.Retro != "approved" {

@@ -40,16 +40,16 @@ func (s *Service) showOverview(r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	if canonicalPath(r, p.c) {
-		return r.SeeOther(r.Path(p.c.Path()))
-	}
 	v := views.Overview{
 		Header: s.header(r, p, tabOverview), Edited: "Edited " + relative(p.c.UpdatedAt, r.Now()), WhatMore: "Nobody has written down yet why this is done.",
 		ApprHref: r.Path(p.c.Path()) + tabApprovals, Zone: "Times in " + r.Zone().String(), Tags: p.c.Tags, Acts: acts(r, p),
 	}
 	if s.activity != nil {
-		if v.Activity, err = s.timeline(r, p.c.ID, shownActivity); err != nil {
+		if v.Activity, err = s.timeline(r, p.c, shownActivity); err != nil {
 			return err
+		}
+		for i := range v.Activity {
+			v.Activity[i].Changes = nil // the tab shows them
 		}
 		v.ActivityRef = r.Path(p.c.Path()) + tabActivity
 	}
@@ -107,14 +107,21 @@ func (s *Service) readOverview(r *web.Request, tx *db.Tx, p *pageData, d *overvi
 	return nil
 }
 
-// timeline reads the newest lines of the audit log of a change, oldest first.
-func (s *Service) timeline(r *web.Request, id uuid.UUID, limit int) ([]ui.Entry, error) {
+// timeline reads the newest lines of the audit log of a change, oldest first. That they are
+// about this change goes without saying.
+func (s *Service) timeline(r *web.Request, c Change, limit int) ([]ui.Entry, error) {
 	var entries func(*time.Location, time.Time) ([]ui.Entry, error)
-	err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { entries = s.activity(b, SubjectChange, id, limit) })
+	err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { entries = s.activity(b, SubjectChange, c.ID, limit) })
 	if err != nil {
 		return nil, err
 	}
-	return entries(r.Zone(), r.Now())
+	out, err := entries(r.Zone(), r.Now())
+	for i := range out {
+		if at := strings.LastIndex(out[i].Text, ": "+c.Key+" "); at > 0 {
+			out[i].Text = out[i].Text[:at]
+		}
+	}
+	return out, err
 }
 
 func (s *Service) fillMain(r *web.Request, p *pageData, d overviewData, v *views.Overview) {

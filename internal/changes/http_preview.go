@@ -106,7 +106,15 @@ func previewView(p approvals.Preview, risk Level) views.Preview {
 		for _, b := range st.Blocks {
 			stage.Rule = ruleText(b)
 			for _, seat := range b.Seats {
-				stage.People = append(stage.People, seatPeople(seat)...)
+				people := seatPeople(seat)
+				if len(seat.Routes) > 1 {
+					// Said once, and not beside each of them.
+					stage.Rule = seat.Label
+					for i := range people {
+						people[i].Sub = ""
+					}
+				}
+				stage.People = append(stage.People, people...)
 			}
 		}
 		v.Stages = append(v.Stages, stage)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/vigilo/vigilo/internal/approvals"
@@ -110,6 +111,7 @@ func newDecision(r *web.Request, i int, d approvals.Record) views.Decision {
 		policies = append(policies, fmt.Sprintf("%s, version %d", p.Name, p.Version))
 	}
 	v.Facts = append(v.Facts, ui.Fact{Label: "Policies", Text: strings.Join(policies, "; ")})
+	v.Facts = slices.DeleteFunc(v.Facts, func(f ui.Fact) bool { return f.Text == "" && f.Time == nil })
 	return v
 }
 

@@ -383,7 +383,7 @@ func (s *Service) showActivity(r *web.Request) error {
 		return err
 	}
 	v := views.Activity{Header: s.header(r, p, tabActivity)}
-	if v.Entries, err = s.timeline(r, p.c.ID, activityLimit); err != nil {
+	if v.Entries, err = s.timeline(r, p.c, activityLimit); err != nil {
 		return err
 	}
 	if len(v.Entries) == 0 {

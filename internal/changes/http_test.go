@@ -229,7 +229,7 @@ func TestEveryPageOfAChangeAnswers(t *testing.T) {
 	s.get("aiko", "/changes/templates/new").want(t, http.StatusOK, "Parameters")
 	s.get("aiko", "/changes/templates/"+tpl.ID.String()+"/suspend").want(t, http.StatusOK, "Reason")
 	s.get("viewer", "/changes/"+c.Key+"/edit").want(t, http.StatusForbidden)
-	s.get("mara", "/changes/"+c.ID.String()).want(t, http.StatusSeeOther)
+	s.get("mara", "/changes/"+c.ID.String()).want(t, http.StatusOK, c.Key)
 	s.get("mara", "/changes?format=csv").want(t, http.StatusOK, c.Key+",Renew")
 }
 

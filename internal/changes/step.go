@@ -37,7 +37,7 @@ type Step struct {
 
 // NewStep is a step as a person writes it.
 type NewStep struct {
-	ID           uuid.UUID `json:"id"` // keeps a step that exists already; zero makes a new one
+	ID           uuid.UUID `json:"id,omitzero"` // keeps a step that exists already; zero makes a new one
 	Title        string    `json:"title"`
 	Description  string    `json:"description"`
 	Owner        string    `json:"owner"`

@@ -74,7 +74,9 @@ func TestParametersAreChecked(t *testing.T) {
 	w := newWorld(t)
 	tpl := w.template()
 	for value, code := range map[string]string{"": "required", "srv 1; rm": "no_match"} {
-		_, err := w.Create(w.ctx(), w.mara, w.newEdit(func(e *Edit) { e.Template, e.TemplateValues = ptr(tpl.ID.String()), &map[string]string{"server": value} }))
+		_, err := w.Create(w.ctx(), w.mara, w.newEdit(func(e *Edit) {
+			e.Template, e.TemplateValues = ptr(tpl.ID.String()), &map[string]string{"server": value}
+		}))
 		refused(t, err, fault.Invalid, code)
 	}
 	_, err := w.Create(w.ctx(), w.mara, w.newEdit(func(e *Edit) {

@@ -101,9 +101,9 @@ func outcomeLabel(o string) string {
 func retroBadge(retro string) *ui.Badge {
 	switch retro {
 	case "pending":
-		return &ui.Badge{Text: "Approval afterwards pending", Tone: ui.Warn, Icon: "clock"}
+		return &ui.Badge{Text: "Approval pending", Tone: ui.Warn, Icon: "clock"}
 	case "overdue":
-		return &ui.Badge{Text: "Approval afterwards overdue", Tone: ui.Crit, Icon: "triangle-alert"}
+		return &ui.Badge{Text: "Approval overdue", Tone: ui.Crit, Icon: "triangle-alert"}
 	case "rejected":
 		return &ui.Badge{Text: "Refused afterwards", Tone: ui.Crit, Icon: "x"}
 	case "approved":

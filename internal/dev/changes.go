@@ -42,7 +42,7 @@ func (w *world) seedChanges(ctx context.Context, a db.Actor) error {
 		for _, p := range people {
 			s.people[p.Email] = db.Actor{
 				WorkspaceID: a.WorkspaceID, Kind: db.ActorUser, ID: p.UserID, UserID: p.UserID, Name: p.Name, Email: p.Email, Role: string(p.Role),
-				AuthMethod: "dev", Reason: "demo data", SessionID: uuid.Must(uuid.NewV7()), SignedInAt: s.now,
+				AuthMethod: "dev", SessionID: uuid.Must(uuid.NewV7()), SignedInAt: s.now,
 			}
 		}
 		list, err := w.app.Services.Assets.Find(ctx, tx, "", 200)

@@ -86,6 +86,12 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["maintenance window"] = p.create(t, token, slug, "/maintenance-windows", fmt.Sprintf(
 		`{"name":%q,"scope":{"asset_ids":[%q]},"schedule":{"time_zone":"Europe/Oslo","first_date":"2031-01-05","local_start":"22:00","local_end":"02:00","rrule":"FREQ=WEEKLY;BYDAY=SU"}}`,
 		marker+" patches", made["asset"]))
+	made["change"] = p.create(t, token, slug, "/changes", fmt.Sprintf(
+		`{"title":%q,"description":%[1]q,"environment":"staging","planned_start":"2031-02-03T04:05:00Z","planned_end":"2031-02-03T05:05:00Z","implementation_plan":%[1]q,"assets":[%q],"tags":[%[3]q]}`,
+		marker+" upgrade", made["asset"], marker))
+	p.create(t, token, slug, "/changes/"+made["change"]+"/comments", fmt.Sprintf(`{"body":%q}`, marker))
+	made["template"] = p.create(t, token, slug, "/change-templates", fmt.Sprintf(
+		`{"name":%q,"body":{"title_pattern":%[1]q,"implementation_plan":%[1]q,"backout_plan":%[1]q,"risk_ceiling":"low"}}`, marker+" restart"))
 	eventually(t, "the hosts were scanned", func() bool {
 		a := p.get(t, token, "/ws/"+slug+"/api/v1/hosts/"+made["host healthy"])
 		return strings.Contains(a.body, `"last_scan_at":"2`)
@@ -142,7 +148,7 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 		"/integrations/{id}": "webhook_endpoints", "/settings/approval-policies/{id}": "approval_policies",
 		"/settings/delegations/{id}": "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",
 		"/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
-		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes",
+		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes", "/changes/{key}": "change_requests", "/changes/templates/{id}": "change_templates",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

@@ -45,7 +45,7 @@ func pagePaths(p *program) []string {
 func notAPage(r web.Route) bool {
 	for _, suffix := range []string{
 		"/live", "/bell", "/login/oidc", "/login/callback", ".csv", "/export", "/preview", "/news", "/pem", "/certificates/remove", "/certificates/tag",
-		"/assets/edit", "/assets/retire",
+		"/assets/edit", "/assets/retire", "/changes/cancel", "/changes/tag", "/proof.json", ".zip",
 	} {
 		if strings.HasSuffix(r.Pattern, suffix) {
 			return true
