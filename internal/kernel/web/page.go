@@ -122,11 +122,19 @@ func (r *Request) nav() map[Bucket][]NavEntry {
 	return out
 }
 
-// current reports whether a sidebar entry leads to the page or to one above it.
-func (r *Request) current(e NavEntry) bool {
-	at := r.URL.Path
-	path := r.Path(e.Path)
-	return at == path || strings.HasPrefix(at, path+"/")
+// current returns the path of the sidebar entry that leads to the page, or else to the
+// nearest one above it: of /settings and /settings/mail only one is marked.
+func (r *Request) current(nav map[Bucket][]NavEntry) string {
+	nearest := ""
+	for _, entries := range nav {
+		for _, e := range entries {
+			path := r.Path(e.Path)
+			if (r.URL.Path == path || strings.HasPrefix(r.URL.Path, path+"/")) && len(path) > len(nearest) {
+				nearest = path
+			}
+		}
+	}
+	return nearest
 }
 
 // helpHref returns the article of the present route. Where there is none, such as on the
