@@ -47,8 +47,8 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		Idle: k.cfg.Session.Idle, Absolute: k.cfg.Session.Absolute, SignInsPerMinute: k.cfg.Rate.SignIn,
 	})
 	s.Members = members.New(members.Deps{
-		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Clock: k.clock, Log: k.log, BaseURL: k.address,
-		InviteLimit: k.perMinute(k.cfg.Rate.Invitation), LinkLimit: k.perMinute(k.cfg.Rate.Invitation),
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Tokens: s.Identity, Clock: k.clock, Log: k.log,
+		BaseURL: k.address, InviteLimit: k.perMinute(k.cfg.Rate.Invitation), LinkLimit: k.perMinute(k.cfg.Rate.Invitation),
 	})
 	s.Notifications = notifications.New(notifications.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Index: k.index, Sealer: k.keys, Clock: k.clock, Log: k.log,

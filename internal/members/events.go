@@ -1,10 +1,6 @@
 package members
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/event"
@@ -83,25 +79,4 @@ func eventTypes() []event.Type {
 		admin("people_group.updated", "Group of people changed", "Members", event.Info, group),
 		admin("people_group.deleted", "Group of people deleted", "Members", event.Low, group),
 	}
-}
-
-// subscriptions tell the hooks about roles that changed: as jobs, because a session must
-// be renewed even when the process ends right after the change.
-func (s *Service) subscriptions() []event.Subscription {
-	return []event.Subscription{{
-		Name:     "members.role_hooks",
-		Patterns: []string{"member.role_changed", "member.suspended", "member.removed"},
-		Handle: func(ctx context.Context, ev event.Event) error {
-			var p MemberPayload
-			if err := json.Unmarshal(ev.Payload, &p); err != nil {
-				return fmt.Errorf("read payload: %w", err)
-			}
-			for _, hook := range s.onRole {
-				if err := hook(ctx, RoleChange{WorkspaceID: ev.WorkspaceID, UserID: p.UserID}); err != nil {
-					return fmt.Errorf("tell about the role of %s: %w", p.UserID, err)
-				}
-			}
-			return nil
-		},
-	}}
 }

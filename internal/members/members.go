@@ -38,15 +38,11 @@ type Mailer interface {
 // CreatedHook seeds the defaults of a module in the transaction that makes a workspace.
 type CreatedHook func(ctx context.Context, tx *db.Tx, ws Workspace) error
 
-// RoleChange says how a person's place in a workspace changed.
-type RoleChange struct {
-	WorkspaceID uuid.UUID
-	UserID      uuid.UUID
+// Tokens ends the personal API tokens of somebody who leaves the workspace of tx, in the
+// transaction that removes them, so that none comes back to life with a later membership.
+type Tokens interface {
+	RevokeTokensOf(ctx context.Context, tx *db.Tx, userID uuid.UUID, reason string) error
 }
-
-// RoleHook is told after a role was changed, or a membership suspended or removed. It
-// runs as a job: at least once, and again after a failure.
-type RoleHook func(ctx context.Context, c RoleChange) error
 
 // Deps are what the module works with. InviteLimit and LinkLimit may be nil.
 type Deps struct {
@@ -54,6 +50,7 @@ type Deps struct {
 	Ledger *ledger.Ledger
 	Policy *access.Policy
 	Index  *search.Index
+	Tokens Tokens
 	Clock  clock.Clock
 	Log    *slog.Logger
 	// BaseURL makes an absolute address of a path.
@@ -70,6 +67,7 @@ type Service struct {
 	ledger  *ledger.Ledger
 	policy  *access.Policy
 	index   *search.Index
+	tokens  Tokens
 	clock   clock.Clock
 	log     *slog.Logger
 	baseURL func(string) string
@@ -78,7 +76,6 @@ type Service struct {
 
 	mailer    Mailer
 	onCreated []CreatedHook
-	onRole    []RoleHook
 	steps     []Step
 	providers []HomeProvider
 	actions   []Action
@@ -88,7 +85,7 @@ type Service struct {
 // New returns the service.
 func New(d Deps) *Service {
 	s := &Service{
-		db: d.DB, ledger: d.Ledger, policy: d.Policy, index: d.Index, clock: d.Clock, log: d.Log, baseURL: d.BaseURL,
+		db: d.DB, ledger: d.Ledger, policy: d.Policy, index: d.Index, tokens: d.Tokens, clock: d.Clock, log: d.Log, baseURL: d.BaseURL,
 		inviteLimit: d.InviteLimit, linkLimit: d.LinkLimit,
 	}
 	s.AddStep(inviteStep())
@@ -105,9 +102,6 @@ func (s *Service) SetNav(nav []web.NavEntry) { s.nav = nav }
 
 // OnWorkspaceCreated adds a hook that seeds defaults.
 func (s *Service) OnWorkspaceCreated(h CreatedHook) { s.onCreated = append(s.onCreated, h) }
-
-// OnRoleChanged adds a hook that is told about roles that changed.
-func (s *Service) OnRoleChanged(h RoleHook) { s.onRole = append(s.onRole, h) }
 
 // AddStep adds a step to the getting-started page.
 func (s *Service) AddStep(step Step) { s.steps = append(s.steps, step) }

@@ -24,7 +24,6 @@ func (s *Service) Module() module.Module {
 			{Bucket: web.AdminBucket, Label: "Settings", Path: "/settings", Icon: "settings", Weight: 90, Permission: ManageWorkspace},
 		},
 		Events: eventTypes(),
-		On:     s.subscriptions(),
 		Search: searchSources(),
 		Refs:   resolvers(),
 		Routes: s.routes,

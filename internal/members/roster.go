@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -152,6 +153,9 @@ func (s *Service) remove(ctx context.Context, tx *db.Tx, m Member) error {
 		Action: "member.removed", Subject: m.subject(), Before: m.Membership, Payload: m.payload(),
 	}); err != nil {
 		return err
+	}
+	if err := s.tokens.RevokeTokensOf(ctx, tx, m.UserID, "the owner left the workspace"); err != nil {
+		return fmt.Errorf("revoke tokens of member %s: %w", m.ID, err)
 	}
 	_, err := deleteMember.Run(ctx, tx, db.Args{"id": m.ID})
 	return err
