@@ -324,6 +324,17 @@ func clip(s string, n int) string {
 // errUnauthenticated means that nobody is signed in where somebody must be.
 var errUnauthenticated = &fault.Error{Kind: fault.Denied, Code: "unauthenticated", Message: "Sign in to continue, or send a valid token."}
 
+const codeSignInAgain = "sign_in_again"
+
+// SignInAgain answers 401 to somebody who is signed in, but too long ago for the workspace
+// that they act in.
+func SignInAgain() error {
+	return &fault.Error{
+		Kind: fault.Denied, Code: codeSignInAgain,
+		Message: "This workspace ends sessions sooner than yours has lasted. Sign in again to continue.",
+	}
+}
+
 func (s *Server) admit(r *Request) error {
 	if r.Route.Scope == Public {
 		return nil
@@ -338,6 +349,9 @@ func (s *Server) admit(r *Request) error {
 		if err := s.limitAPI(r); err != nil {
 			return err
 		}
+	}
+	if r.Principal.SignInAgain {
+		return SignInAgain()
 	}
 	if r.Workspace.ID == uuid.Nil {
 		return fault.NewNotFound("page")
