@@ -62,6 +62,8 @@ type Config struct {
 	// ScanConcurrency is how many TLS scans and checks run at the same time in a process.
 	ScanConcurrency int
 	Rate            Rate
+	// PlanLimits makes the plan of a workspace bound what it holds.
+	PlanLimits bool
 	// PGBin is the folder of PostgreSQL's server binaries for `vigilo dev` and the tests.
 	PGBin string
 

@@ -215,6 +215,11 @@ func variables() []variable {
 		rate("WEBHOOK_TEST", 10, "Webhook tests a minute that one person may send.", func(r *Rate) *int { return &r.WebhookTest }),
 		rate("API", 600, "API calls a minute for one token.", func(r *Rate) *int { return &r.API }),
 		{
+			name: "VIGILO_PLAN_LIMITS", kind: "true, false", def: "false",
+			about: "Makes the plan of a workspace bound its members, hosts, scan interval and history. For installations that serve workspaces of others.",
+			set:   into(func(c *Config) *bool { return &c.PlanLimits }, parseBool),
+		},
+		{
 			name: "VIGILO_PG_BIN", kind: "folder",
 			about: "PostgreSQL's server binaries for `vigilo dev` and the tests, where they are neither in `PATH` nor in Debian's folder.",
 			set:   into(func(c *Config) *string { return &c.PGBin }, parseText),
