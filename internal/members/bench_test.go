@@ -88,6 +88,7 @@ func setUp(t *testing.T) *bench {
 	b := &bench{DB: d, policy: policy, index: search.NewIndex(searchSources(), resolvers()), jobs: jobs, clk: clk, mail: &mailbox{}, tokens: &tokenBox{}}
 	b.svc = New(Deps{
 		DB: d.DB, Ledger: ledger.New(catalogue, jobs, dbtest.Keyring(t)), Policy: policy, Index: b.index, Tokens: b.tokens, Clock: clk, Log: log,
+		SessionIdle: 12 * time.Hour, SessionAbsolute: 7 * 24 * time.Hour,
 		BaseURL: func(path string) string { return "https://vigilo.test" + path },
 	})
 	if err := policy.Add(b.svc.Module().Permissions...); err != nil {

@@ -17,6 +17,19 @@ func workspacePayload(w Workspace) WorkspacePayload {
 	return WorkspacePayload{Slug: w.Slug, Name: w.Name, TimeZone: w.TimeZone}
 }
 
+// SessionLimitsPayload is the body of events about how long sessions last in the workspace,
+// in minutes; 0 means as long as the installation lets them.
+type SessionLimitsPayload struct {
+	IdleMinutes     int `json:"idle_minutes"`
+	AbsoluteMinutes int `json:"absolute_minutes"`
+}
+
+// PlanPayload is the body of events about the plan of the workspace.
+type PlanPayload struct {
+	Plan         string `json:"plan"`
+	PreviousPlan string `json:"previous_plan"`
+}
+
 // MemberPayload is the body of events about a member.
 type MemberPayload struct {
 	MemberID     uuid.UUID `json:"member_id"`
@@ -63,6 +76,8 @@ func eventTypes() []event.Type {
 	return []event.Type{
 		admin("workspace.created", "Workspace created", "Workspace", event.Info, ws),
 		admin("workspace.updated", "Workspace settings changed", "Workspace", event.Low, ws),
+		admin("session_limits.changed", "Session limits changed", "Workspace", event.Medium, SessionLimitsPayload{IdleMinutes: 30, AbsoluteMinutes: 480}),
+		admin("workspace.plan_changed", "Plan changed", "Workspace", event.Medium, PlanPayload{Plan: "pro", PreviousPlan: "free"}),
 		admin("member.joined", "Member joined", "Members", event.Info, member),
 		admin("member.role_changed", "Role changed", "Members", event.Medium, changed),
 		admin("member.suspended", "Member suspended", "Members", event.Medium, member),

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,7 @@ const (
 	ReadMembers     access.Permission = "member.read"
 	ManageMembers   access.Permission = "member.manage"
 	OwnWorkspace    access.Permission = "member.own"
+	SetPlan         access.Permission = "workspace.plan"
 )
 
 // Mailer queues mail in the caller's transaction. Without one, invitations work by their
@@ -55,6 +57,11 @@ type Deps struct {
 	Log    *slog.Logger
 	// BaseURL makes an absolute address of a path.
 	BaseURL func(path string) string
+	// SessionIdle and SessionAbsolute are how long sessions last in this installation, which
+	// a workspace may shorten.
+	SessionIdle, SessionAbsolute time.Duration
+	// PlanLimits makes the plan of a workspace bound what it holds.
+	PlanLimits bool
 	// InviteLimit bounds invitations by person, LinkLimit looking at links by address.
 	InviteLimit web.Limiter
 	LinkLimit   web.Limiter
@@ -72,13 +79,17 @@ type Service struct {
 	log     *slog.Logger
 	baseURL func(string) string
 
-	inviteLimit, linkLimit web.Limiter
+	sessionIdle, sessionAbsolute time.Duration
+	planLimits                   bool
+	inviteLimit, linkLimit       web.Limiter
 
 	mailer    Mailer
 	onCreated []CreatedHook
 	steps     []Step
 	providers []HomeProvider
 	actions   []Action
+	uses      []Use
+	settings  []SettingsLink
 	nav       []web.NavEntry
 }
 
@@ -86,7 +97,7 @@ type Service struct {
 func New(d Deps) *Service {
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, policy: d.Policy, index: d.Index, tokens: d.Tokens, clock: d.Clock, log: d.Log, baseURL: d.BaseURL,
-		inviteLimit: d.InviteLimit, linkLimit: d.LinkLimit,
+		sessionIdle: d.SessionIdle, sessionAbsolute: d.SessionAbsolute, planLimits: d.PlanLimits, inviteLimit: d.InviteLimit, linkLimit: d.LinkLimit,
 	}
 	s.AddStep(inviteStep())
 	s.AddAction(Action{Label: "Invite a colleague", Path: "/members/invitations/new", Icon: "user-plus", Permission: ManageMembers})
@@ -108,6 +119,12 @@ func (s *Service) AddStep(step Step) { s.steps = append(s.steps, step) }
 
 // AddHome adds a section to the home page.
 func (s *Service) AddHome(p HomeProvider) { s.providers = append(s.providers, p) }
+
+// AddUse adds a line to what the settings page says of the plan.
+func (s *Service) AddUse(u Use) { s.uses = append(s.uses, u) }
+
+// AddSettings adds a link to the settings page of another module.
+func (s *Service) AddSettings(l SettingsLink) { s.settings = append(s.settings, l) }
 
 // AddAction adds an action to the search page and the command palette.
 func (s *Service) AddAction(a Action) { s.actions = append(s.actions, a) }

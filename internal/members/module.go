@@ -17,6 +17,7 @@ func (s *Service) Module() module.Module {
 			{Permission: ManageWorkspace, Label: "Change the settings of the workspace", Min: access.Admin},
 			{Permission: ReadMembers, Label: "See who the members are", Min: access.Viewer},
 			{Permission: ManageMembers, Label: "Invite, change and remove members", Min: access.Admin},
+			{Permission: SetPlan, Label: "Choose the plan of the workspace", Min: access.PlatformAdmin},
 			{Permission: OwnWorkspace, Label: "Make and unmake owners", Min: access.Owner},
 		},
 		Nav: []web.NavEntry{

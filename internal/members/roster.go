@@ -164,6 +164,9 @@ func (s *Service) remove(ctx context.Context, tx *db.Tx, m Member) error {
 // join adds a member and records it. The caller holds the lock of the workspace, or has
 // just made it.
 func (s *Service) join(ctx context.Context, tx *db.Tx, userID uuid.UUID, role access.Role, via JoinedVia) (Member, error) {
+	if err := s.checkJoin(ctx, tx); err != nil {
+		return Member{}, err
+	}
 	id, err := newID()
 	if err != nil {
 		return Member{}, err
