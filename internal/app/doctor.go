@@ -60,9 +60,7 @@ func (k *kernel) checks() []check {
 			return "both roles connect", k.db.Ping(ctx)
 		}},
 		{"roles and guards", k.checkGuards},
-		{"keys", func(context.Context) (string, error) {
-			return "secrets are sealed with key " + k.keys.CurrentKeyID(), nil
-		}},
+		{"keys", k.checkKeys},
 		{"identity provider", k.checkProvider},
 		{"mail", k.checkMail},
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/module"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
+	"github.com/vigilo/vigilo/internal/kernel/reseal"
 	"github.com/vigilo/vigilo/internal/kernel/search"
 	"github.com/vigilo/vigilo/internal/kernel/secret"
 	"github.com/vigilo/vigilo/internal/kernel/telemetry"
@@ -61,6 +62,9 @@ type kernel struct {
 var kernelEvents = []event.Type{{
 	Name: "access.denied", Label: "An action was refused", Group: "Access", Severity: event.Low,
 	Category: event.CategoryAccess, AuditOnly: true,
+}, {
+	Name: reseal.EventResealed, Label: "A stored secret was sealed with another key", Group: "Access", Severity: event.Low,
+	Category: event.CategoryAdmin, AuditOnly: true,
 }}
 
 func newKernel(ctx context.Context, cfg config.Config, log *slog.Logger, clk clock.Clock) (*kernel, error) {
