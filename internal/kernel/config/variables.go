@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -198,6 +199,21 @@ func variables() []variable {
 			name: "VIGILO_METRICS_TOKEN", kind: "text of at least 16 characters", secret: true,
 			about: "Opens `/metrics` to other machines that send it as a bearer token. Without it only loopback may read them.",
 			set:   into(func(c *Config) *secret.Text { return &c.MetricsToken }, parseMetricsToken),
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_ENDPOINT", kind: "URL",
+			about: "Where traces go, as OTLP over HTTP with protobuf; `/v1/traces` is added. Without it no trace is made. See tracing.md.",
+			set:   setTraceBase,
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", kind: "URL",
+			about: "The same as a full address, in place of the one before.",
+			set:   into(func(c *Config) **url.URL { return &c.Trace.Endpoint }, parseTraceURL),
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_HEADERS", kind: "list of name=value", secret: true,
+			about: "Headers for the receiver of traces, such as `authorization=Bearer%20…`; values are percent-encoded.",
+			set:   into(func(c *Config) *secret.Text { return &c.Trace.Headers }, parseHeaders),
 		},
 		{
 			name: "VIGILO_WORKER_QUEUES", kind: "list",
