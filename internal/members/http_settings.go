@@ -69,11 +69,11 @@ func (s *Service) sessionsView(r *web.Request, f settingsForms) views.SessionLim
 			Errors: errorList(f.sessionsErr, map[string]string{idle: "After a pause of", absolute: "In any case after"}),
 		},
 		Idle: with(ui.Field{
-			Name: idle, Label: "After a pause of", Required: true, Short: true, Hint: "Nothing was opened or saved for this long, in any workspace.",
+			Name: idle, Label: "After a pause of", Required: true, Hint: "Nothing was opened or saved for this long, in any workspace.",
 			Options: sessionOptions(f.sessions.Idle, s.sessionIdle, 15, 30, 60, 120, 240, 480),
 		}, f.sessionsErr),
 		Absolute: with(ui.Field{
-			Name: absolute, Label: "In any case after", Required: true, Short: true, Hint: "Counted from the sign-in.",
+			Name: absolute, Label: "In any case after", Required: true, Hint: "Counted from the sign-in.",
 			Options: sessionOptions(f.sessions.Absolute, s.sessionAbsolute, 60, 240, 480, 720, 1440, 2880, 4320),
 		}, f.sessionsErr),
 	}
@@ -116,7 +116,7 @@ func planView(r *web.Request, ws Workspace, use *PlanUse, err error) *views.Plan
 		line := views.PlanUse{Label: u.Label, Text: strconv.Itoa(u.Have) + ", without a limit", Note: u.Note}
 		if u.Limit > 0 {
 			line.Text = fmt.Sprintf("%d of %d", u.Have, u.Limit)
-			line.Meter = &ui.Meter{Percent: min(100, 100*u.Have/u.Limit), Wide: true}
+			line.Meter = &ui.Meter{Percent: min(100, 100*u.Have/u.Limit)}
 			switch {
 			case u.Have >= u.Limit:
 				line.Meter.Tone, line.Note = ui.Crit, "The plan is full: ask the people who run Vigilo for a larger one to add more. "+u.Note

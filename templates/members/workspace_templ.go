@@ -386,7 +386,7 @@ func SettingsPage(v Settings) templ.Component {
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "<p class=\"muted\">Whoever opens this workspace is asked to sign in again once their session is older than this. It counts for everybody here, also for sessions that are open now, and never lets a session last longer than the installation does. API tokens have their own expiry.</p>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "<p class=\"muted\">People are asked to sign in again for this workspace once their session is over one of these limits. They count for everybody here, also for sessions that are open now, and can only shorten what the installation allows. API tokens have their own expiry.</p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
