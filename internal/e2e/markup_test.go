@@ -122,6 +122,7 @@ func (p *program) hostileNames(t *testing.T) string {
 	first := p.create(t, token, "acme", "/tasks", fmt.Sprintf(`{"title":%s,"description":%[1]s,"parent_type":"asset","parent_id":%q,"assignee":"owner@acme.test"}`, text, below))
 	next := p.create(t, token, "acme", "/tasks", fmt.Sprintf(`{"title":%s,"assignee":"hostile@acme.test"}`, text))
 	p.create(t, token, "acme", "/tasks/"+next+"/dependencies", fmt.Sprintf(`{"predecessor":%q}`, first))
+	p.planSilence(t, token, "acme", text)
 
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()
