@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/alertrules"
+	"github.com/vigilo/vigilo/internal/assets"
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
@@ -25,6 +26,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
 	"github.com/vigilo/vigilo/internal/members"
 	"github.com/vigilo/vigilo/internal/notifications"
+	"github.com/vigilo/vigilo/internal/tasks"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
@@ -34,6 +36,8 @@ type Services struct {
 	Members       *members.Service
 	Notifications *notifications.Service
 	Integrations  *integrations.Service
+	Assets        *assets.Service
+	Tasks         *tasks.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -61,6 +65,13 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Clock: k.clock, Log: k.log, Sealer: k.keys, Network: networkPolicy(k.cfg),
 		Roots: k.trusted, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
 	})
+	s.Assets = assets.New(assets.Deps{
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assetOwners, Activity: assets.History(k.history()),
+	})
+	s.Tasks = tasks.New(tasks.Deps{
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assignees, Notify: s.tellAssignees,
+		Activity: tasks.History(k.history()),
+	})
 	roots, err := k.certificateRoots()
 	if err != nil {
 		return nil, nil, err
@@ -79,7 +90,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -108,6 +119,8 @@ func (s *Services) wire() {
 	})
 	s.Members.AddHome(s.alertsNow)
 	s.Members.AddHome(s.certificatesNow)
+	s.Members.AddHome(s.tasksNow)
+	s.wireWork()
 	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
 		return s.AlertRules.SeedDefaults(ctx, tx)
 	})
