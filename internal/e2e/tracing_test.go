@@ -146,6 +146,9 @@ func TestOneTraceLeadsFromTheRequestToTheWebhook(t *testing.T) {
 	if got := attributeOf(call, "server.address"); got != "127.0.0.1" || attributeOf(call, "http.response.status_code") != "204" {
 		t.Errorf("delivery to %q: %v", got, call)
 	}
+	if log := p.json(t, p.token(t, "acme", "owner"), http.MethodGet, "/ws/acme/api/v1/audit?action=session_limits.changed", ""); !strings.Contains(log.body, id) {
+		t.Errorf("the audit entry does not name the trace %s: %s", id, clip(log.body))
+	}
 	p.get(t, "admin@acme.test", "/ws/acme/members")
 	p.get(t, "", "/static/nothing.js")
 	p.get(t, "", "/healthz")

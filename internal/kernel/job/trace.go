@@ -41,6 +41,16 @@ func (*carryTrace) InsertMany(ctx context.Context, params []*rivertype.JobInsert
 	return inner(ctx)
 }
 
+// Metadata returns the metadata of a job that is inserted by other means than Insert: the
+// span that makes it necessary, where there is one.
+func Metadata(ctx context.Context) (json.RawMessage, error) {
+	parent := trace.Carry(ctx)
+	if parent == "" {
+		return json.RawMessage("{}"), nil
+	}
+	return withTrace(nil, parent)
+}
+
 func withTrace(metadata []byte, parent string) ([]byte, error) {
 	all := map[string]json.RawMessage{}
 	if len(metadata) > 0 {
