@@ -89,28 +89,47 @@ CREATE TABLE host_tokens (
 CREATE INDEX host_tokens_by_host ON host_tokens (workspace_id, host_id, origin);
 SELECT tenant_table('host_tokens', 'SELECT, INSERT, DELETE');
 
--- When each active host is scanned next. A claim moves next_at on in the statement that
--- takes the row, so a slot is handed out once; lease_until says until when somebody is at
--- it. edge_at is when the passing of time alone changes the status, which asks for a scan
--- of its own. Paused hosts have no row.
+-- Where each active host stands in its interval: its slots are the seconds
+-- k × interval_s + phase_s after slots_after_s. Only people move them, so a scan at its slot
+-- writes nothing here: scan_cursors says up to where slots were handed out. next_at asks for
+-- one scan beside the slots: the first one, one soon after a failure, one at edge_at, when
+-- the passing of time alone changes the status, or one given back. lease_until says until
+-- when somebody is at a scan of that kind. Paused hosts have no row.
 CREATE TABLE host_schedule (
-    workspace_id uuid NOT NULL,
-    host_id      uuid NOT NULL,
-    next_at      timestamptz NOT NULL,
-    interval_s   integer NOT NULL CHECK (interval_s > 0),
-    phase_s      integer NOT NULL CHECK (phase_s >= 0 AND phase_s < interval_s),
-    lease_until  timestamptz,
-    edge_at      timestamptz,
+    workspace_id  uuid NOT NULL,
+    host_id       uuid NOT NULL,
+    interval_s    integer NOT NULL CHECK (interval_s > 0),
+    phase_s       integer NOT NULL CHECK (phase_s >= 0 AND phase_s < interval_s),
+    slots_after_s bigint NOT NULL DEFAULT 0,
+    next_at       timestamptz,
+    lease_until   timestamptz,
+    edge_at       timestamptz,
     PRIMARY KEY (workspace_id, host_id),
     FOREIGN KEY (workspace_id, host_id) REFERENCES monitored_hosts (workspace_id, id) ON DELETE CASCADE
-) WITH (fillfactor = 70);
--- Crosses workspaces on purpose: the claim of vigilo_system asks for what is due anywhere.
-CREATE INDEX host_schedule_due ON host_schedule (next_at);
--- For the claim that shares out a backlog among workspaces.
-CREATE INDEX host_schedule_due_in_workspace ON host_schedule (workspace_id, next_at);
+) WITH (fillfactor = 90);
+CREATE INDEX host_schedule_slots ON host_schedule (workspace_id, interval_s, phase_s, host_id);
+CREATE INDEX host_schedule_extra ON host_schedule (workspace_id, next_at) WHERE next_at IS NOT NULL;
 SELECT tenant_table('host_schedule');
-GRANT SELECT (workspace_id, host_id, next_at, interval_s, phase_s, lease_until, edge_at),
+GRANT SELECT (workspace_id, host_id, interval_s, phase_s, slots_after_s, next_at, lease_until, edge_at),
     UPDATE (next_at, lease_until) ON host_schedule TO vigilo_system;
+
+-- One row for each workspace and interval: every slot up to (taken_s, taken_host), in the
+-- order of time and host, was handed out. The row of interval 0 stands for the scans beside
+-- the slots. next_at is when to look next; it is never far ahead, so that a look that two
+-- transactions missed between them comes late and not never.
+CREATE TABLE scan_cursors (
+    workspace_id uuid NOT NULL REFERENCES workspaces (id),
+    interval_s   integer NOT NULL CHECK (interval_s >= 0),
+    taken_s      bigint NOT NULL,
+    taken_host   uuid NOT NULL,
+    next_at      timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, interval_s)
+) WITH (fillfactor = 50);
+-- Crosses workspaces on purpose: the claim of vigilo_system asks where something is due.
+CREATE INDEX scan_cursors_due ON scan_cursors (next_at);
+SELECT tenant_table('scan_cursors', 'SELECT, INSERT, UPDATE');
+GRANT SELECT (workspace_id, interval_s, taken_s, taken_host, next_at),
+    UPDATE (taken_s, taken_host, next_at) ON scan_cursors TO vigilo_system;
 
 -- A certificate, once per workspace whoever serves it. The parsed columns are empty, and
 -- not_before is null, when crypto/x509 cannot read the encoding.

@@ -89,6 +89,8 @@ type Deps struct {
 	Roots x509lint.Roots
 	// ScanConcurrency is how many scans run at once in this process; 0 means 256.
 	ScanConcurrency int
+	// Limits bound what scheduled scans ask of the network.
+	Limits Limits
 	// Timeouts bound a scan; the zero value holds the defaults of tlsscan.
 	Timeouts tlsscan.Timeouts
 	// People lists who may own a host; nil means nobody can be named.
@@ -108,15 +110,18 @@ type Service struct {
 	people   func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	activity History
 	scanner  *tlsscan.Scanner
+	// hurried is scanner with little patience, for hosts that hardly ever answer.
+	hurried *tlsscan.Scanner
 	gate     *addressGate
 	scans    *scanLoop
 }
 
 // New returns the service. Run scans what is due; without it only asked-for scans happen.
 func New(d Deps) *Service {
+	limits := d.Limits.withDefaults()
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, policy: d.Policy, clock: d.Clock, log: d.Log,
-		people: d.People, activity: d.Activity, gate: newAddressGate(connectionsPerAddress),
+		people: d.People, activity: d.Activity, gate: newAddressGate(connectionsPerAddress, limits.PerNetwork),
 	}
 	if s.people == nil {
 		s.people = func(context.Context, *db.Tx) ([]Person, error) { return nil, nil }
@@ -128,7 +133,12 @@ func New(d Deps) *Service {
 			return outbound.Fetch(ctx, client, url, maxIssuerBytes)
 		},
 	}
-	s.scans = newScanLoop(s, d.ScanConcurrency)
+	hurried := *s.scanner
+	hurried.Timeouts = tlsscan.Timeouts{
+		Connect: hurriedTimeout, Step: hurriedTimeout, Handshake: hurriedTimeout, AIA: hurriedTimeout, Total: hurriedTimeout,
+	}
+	s.hurried = &hurried
+	s.scans = newScanLoop(s, d.ScanConcurrency, limits)
 	return s
 }
 
@@ -163,7 +173,7 @@ func (s *Service) AddHost(ctx context.Context, a db.Actor, in NewHost) (Host, uu
 		if err := refuseTwin(ctx, tx, h); err != nil {
 			return err
 		}
-		if err := addHosts(ctx, tx, []Host{h}, nextSlot(tx.Now)); err != nil {
+		if err := addHosts(ctx, tx, []Host{h}, time.Time{}); err != nil {
 			return named(err, h)
 		}
 		if err := s.recordAdded(ctx, tx, h); err != nil {
@@ -346,7 +356,7 @@ func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *H
 			return err
 		}
 	case before.Interval != after.Interval || before.State != after.State || moved:
-		if err := addSchedule(ctx, tx, []Host{*after}, nextSlot(tx.Now)); err != nil {
+		if err := addSchedule(ctx, tx, []Host{*after}, time.Time{}); err != nil {
 			return err
 		}
 	}
@@ -421,8 +431,7 @@ func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
 		if at, ok := edgeAfter(*h.NotBefore, h.NotAfter, h.Policy(), tx.Now); ok {
 			edge = &at
 		}
-		_, err := setEdges.Run(ctx, tx, db.Args{"hosts": []uuid.UUID{h.ID}, "edges": []*time.Time{edge}, "retries": []*time.Time{nil}})
-		if err != nil {
+		if err := scheduleEdges(ctx, tx, []uuid.UUID{h.ID}, []*time.Time{edge}, []*time.Time{nil}, true); err != nil {
 			return err
 		}
 	}

@@ -98,7 +98,7 @@ func (s *Service) ImportHosts(ctx context.Context, a db.Actor, in Import) (Previ
 		if len(hosts) == 0 {
 			return nil
 		}
-		if err := addHosts(ctx, tx, hosts, at(tx.Now)); err != nil {
+		if err := addHosts(ctx, tx, hosts, tx.Now); err != nil {
 			return named(err, hosts[0])
 		}
 		for _, h := range hosts {

@@ -361,7 +361,7 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 	if _, err := insertObservations.Run(ctx, tx, args); err != nil {
 		return err
 	}
-	if _, err := setEdges.Run(ctx, tx, db.Args{"hosts": hosts, "edges": edges, "retries": retries}); err != nil {
+	if err := scheduleEdges(ctx, tx, hosts, edges, retries, false); err != nil {
 		return err
 	}
 	if len(renewed) == 0 {

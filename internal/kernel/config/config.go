@@ -61,6 +61,7 @@ type Config struct {
 	WorkerQueues []string
 	// ScanConcurrency is how many TLS scans and checks run at the same time in a process.
 	ScanConcurrency int
+	Scan            ScanLimits
 	Rate            Rate
 	// PGBin is the folder of PostgreSQL's server binaries for `vigilo dev` and the tests.
 	PGBin string
@@ -157,6 +158,13 @@ type Rate struct {
 	Token       int // per person: creation of tokens
 	WebhookTest int // per person
 	API         int // per token
+}
+
+// ScanLimits bound what the scans of a process ask of the network.
+type ScanLimits struct {
+	StartsPerWorkspace int // a second
+	Starts             int // a second, all workspaces together
+	PerNetwork         int // open connections to one /24 or /56
 }
 
 // Command is a command of the program that reads the settings.
