@@ -1,6 +1,6 @@
 // Package ledger records what happened. One call, in the transaction of the state
-// change, writes the audit entry, the event and the jobs that follow. If it fails,
-// nothing happened.
+// change, writes the audit entry, the event and the jobs that follow; RecordAll does so for
+// many changes at the price of a few. If it fails, nothing happened.
 package ledger
 
 import (
@@ -80,28 +80,52 @@ func New(c *event.Catalogue, jobs *job.Engine, s Sealer) *Ledger {
 // Catalogue returns the declared events.
 func (l *Ledger) Catalogue() *event.Catalogue { return l.catalogue }
 
-var insertAudit = db.DefineCommand("ledger.insert_audit", `
-	INSERT INTO audit.event (workspace_id, event_id, occurred_at, action, category, outcome, severity, actor_kind,
-		actor_id, auth_method, session_id, mfa, target_type, target_id, target_key, parent_type, parent_id,
-		request_id, ip, pii_ref, reason, diff, detail, leaf_salt)
-	VALUES (@ws, @id, @now, @action, @category, @outcome, @severity, @actor_kind,
-		@actor_id, @auth_method, @session_id, @mfa, @target_type, @target_id, @target_key, @parent_type, @parent_id,
-		@request_id, @ip, @pii_ref, @reason, @diff, @detail, @salt)`)
-
-var insertEvent = db.DefineCommand("ledger.insert_event", `
-	INSERT INTO events (workspace_id, id, name, occurred_at, actor_kind, actor_id, actor_name, reason,
-		subject_type, subject_id, subject_key, subject_title, severity, payload, request_id)
-	VALUES (@ws, @id, @name, @now, @actor_kind, @actor_id, @actor_name, @reason,
-		@subject_type, @subject_id, @subject_key, @subject_title, @severity, @payload, @request_id)`)
-
 // Record writes the entry in tx and returns its id, which the event shares.
 func (l *Ledger) Record(ctx context.Context, tx *db.Tx, e Entry) (uuid.UUID, error) {
+	r, err := l.prepare(tx, e)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	common, err := l.common(ctx, tx)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("record %s: %w", e.Action, err)
+	}
+	if _, err := insertAudit.Run(ctx, tx, r.auditArgs(common)); err != nil {
+		return uuid.Nil, fmt.Errorf("record %s: %w", e.Action, err)
+	}
+	if r.emitted {
+		if _, err := insertEvent.Run(ctx, tx, r.eventArgs(tx.Actor)); err != nil {
+			return uuid.Nil, fmt.Errorf("emit %s: %w", e.Action, err)
+		}
+	}
+	if err := l.jobs.Insert(ctx, tx, r.jobs...); err != nil {
+		return uuid.Nil, fmt.Errorf("record %s: %w", e.Action, err)
+	}
+	return r.id, nil
+}
+
+// row is an entry made ready to be written.
+type row struct {
+	id           uuid.UUID
+	entry        Entry
+	category     event.Category
+	diff, detail []byte
+	salt         []byte
+	reason       string
+	// emitted says that there is an event, whose body is payload.
+	emitted bool
+	payload []byte
+	jobs    []river.JobArgs
+}
+
+// prepare checks an entry and encodes it, without the database.
+func (l *Ledger) prepare(tx *db.Tx, e Entry) (row, error) {
 	t, ok := l.catalogue.Type(e.Action)
 	if !ok {
-		return uuid.Nil, fmt.Errorf("%w: %s", ErrUnknownAction, e.Action)
+		return row{}, fmt.Errorf("%w: %s", ErrUnknownAction, e.Action)
 	}
 	if t.NeedsReason && e.Reason == "" {
-		return uuid.Nil, fault.InvalidField("reason", "required", "Say why; this is kept in the audit log.")
+		return row{}, fault.InvalidField("reason", "required", "Say why; this is kept in the audit log.")
 	}
 	if e.Severity == "" {
 		e.Severity = t.Severity
@@ -109,36 +133,32 @@ func (l *Ledger) Record(ctx context.Context, tx *db.Tx, e Entry) (uuid.UUID, err
 	if e.Outcome == 0 {
 		e.Outcome = Success
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("make event id: %w", err)
+	r := row{entry: e, category: t.Category, reason: e.Reason, jobs: e.Jobs, payload: []byte("{}"), salt: make([]byte, 16)}
+	if r.reason == "" {
+		r.reason = tx.Actor.Reason
 	}
-	if err := l.writeAudit(ctx, tx, id, t, e); err != nil {
-		return uuid.Nil, fmt.Errorf("record %s: %w", e.Action, err)
+	if err := r.encode(tx.Actor); err != nil {
+		return row{}, fmt.Errorf("record %s: %w", e.Action, err)
 	}
-	jobs := e.Jobs
-	if e.Outcome == Success && !t.AuditOnly {
-		if err := writeEvent(ctx, tx, id, e); err != nil {
-			return uuid.Nil, fmt.Errorf("emit %s: %w", e.Action, err)
-		}
-		jobs = append([]river.JobArgs{event.DispatchArgs{
-			InWorkspace: job.InWorkspace{WorkspaceID: tx.Actor.WorkspaceID}, EventID: id, Name: e.Action,
-		}}, jobs...)
+	if r.emitted = e.Outcome == Success && !t.AuditOnly; r.emitted {
+		r.jobs = append([]river.JobArgs{event.DispatchArgs{
+			InWorkspace: job.InWorkspace{WorkspaceID: tx.Actor.WorkspaceID}, EventID: r.id, Name: e.Action,
+		}}, e.Jobs...)
 	}
-	if err := l.jobs.Insert(ctx, tx, jobs...); err != nil {
-		return uuid.Nil, fmt.Errorf("record %s: %w", e.Action, err)
-	}
-	return id, nil
+	return r, nil
 }
 
-func (l *Ledger) writeAudit(ctx context.Context, tx *db.Tx, id uuid.UUID, t event.Type, e Entry) error {
-	a := tx.Actor
+func (r *row) encode(a db.Actor) error {
+	e := r.entry
+	var err error
+	if r.id, err = uuid.NewV7(); err != nil {
+		return fmt.Errorf("make event id: %w", err)
+	}
 	changes, err := Diff(e.Before, e.After)
 	if err != nil {
 		return err
 	}
-	diff, err := json.Marshal(limit(append(changes, e.Changes...)))
-	if err != nil {
+	if r.diff, err = json.Marshal(limit(append(changes, e.Changes...))); err != nil {
 		return fmt.Errorf("encode changes: %w", err)
 	}
 	detail := map[string]any{}
@@ -149,57 +169,18 @@ func (l *Ledger) writeAudit(ctx context.Context, tx *db.Tx, id uuid.UUID, t even
 	if a.PlatformAdmin {
 		detail["platform_admin"] = true
 	}
-	rawDetail, err := json.Marshal(detail)
-	if err != nil {
+	if r.detail, err = json.Marshal(detail); err != nil {
 		return fmt.Errorf("encode detail: %w", err)
 	}
-	pii, err := l.people.ref(ctx, tx)
-	if err != nil {
-		return err
-	}
-	salt := make([]byte, 16)
-	if _, err := rand.Read(salt); err != nil {
-		return fmt.Errorf("draw salt: %w", err)
-	}
-	reason := e.Reason
-	if reason == "" {
-		reason = a.Reason
-	}
-	args := db.Args{
-		"id": id, "action": e.Action, "category": int16(t.Category), "outcome": int16(e.Outcome),
-		"severity": ocsf(e.Severity), "actor_kind": int16(a.Kind), "actor_id": orNull(a.ID),
-		"auth_method": orNil(a.AuthMethod), "session_id": orNull(a.SessionID), "mfa": nil,
-		"target_type": e.Subject.Type, "target_id": e.Subject.ID, "target_key": e.Subject.Key,
-		"parent_type": nil, "parent_id": nil, "request_id": orNull(a.RequestID), "ip": address(a.IP),
-		"pii_ref": pii, "reason": orNil(reason), "diff": diff, "detail": rawDetail, "salt": salt,
-	}
-	if e.Parent != nil {
-		args["parent_type"], args["parent_id"] = e.Parent.Type, e.Parent.ID
-	}
-	_, err = insertAudit.Run(ctx, tx, args)
-	return err
-}
-
-func writeEvent(ctx context.Context, tx *db.Tx, id uuid.UUID, e Entry) error {
-	a := tx.Actor
-	payload := []byte("{}")
 	if e.Payload != nil {
-		var err error
-		if payload, err = json.Marshal(e.Payload); err != nil {
+		if r.payload, err = json.Marshal(e.Payload); err != nil {
 			return fmt.Errorf("encode payload: %w", err)
 		}
 	}
-	reason := e.Reason
-	if reason == "" {
-		reason = a.Reason
+	if _, err := rand.Read(r.salt); err != nil {
+		return fmt.Errorf("draw salt: %w", err)
 	}
-	_, err := insertEvent.Run(ctx, tx, db.Args{
-		"id": id, "name": e.Action, "actor_kind": int16(a.Kind), "actor_id": orNull(a.ID), "actor_name": a.Name,
-		"reason": reason, "subject_type": e.Subject.Type, "subject_id": e.Subject.ID,
-		"subject_key": e.Subject.Key, "subject_title": e.Subject.Title, "severity": string(e.Severity),
-		"payload": payload, "request_id": orNull(a.RequestID),
-	})
-	return err
+	return nil
 }
 
 // ocsf maps our severities to OCSF severity_id: 1 informational to 5 critical.
@@ -220,19 +201,4 @@ func address(ip netip.Addr) *netip.Addr {
 	}
 	ip = ip.Unmap().WithZone("")
 	return &ip
-}
-
-var nextKey = db.Define[int64]("ledger.next_key", `
-	INSERT INTO key_counters (workspace_id, prefix, last) VALUES (@ws, @prefix, 1)
-	ON CONFLICT (workspace_id, prefix) DO UPDATE SET last = key_counters.last + 1
-	RETURNING last`)
-
-// NextKey draws the next key of a prefix in the workspace, such as CHG-00012 for width 5.
-// Keys are never reused. The counter row stays locked until tx ends.
-func NextKey(ctx context.Context, tx *db.Tx, prefix string, width int) (string, error) {
-	n, err := nextKey.One(ctx, tx, db.Args{"prefix": prefix})
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s-%0*d", prefix, width, n), nil
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 
@@ -290,5 +293,130 @@ func TestAnEventReachesEachSubscriberOnce(t *testing.T) {
 	}
 	if len(seen) != 4 {
 		t.Errorf("handled %v", seen)
+	}
+}
+
+func TestRecordAllWritesEachEntryAsRecordDoes(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx := context.Background()
+	const n = 2500 // more than one statement takes
+	parent := event.Subject{Type: "box", ID: uuid.New()}
+	entries := make([]ledger.Entry, n)
+	for i := range entries {
+		entries[i] = ledger.Entry{
+			Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New(), Key: fmt.Sprintf("T-%d", i), Title: "\"One\", \\ two\n"},
+			Before: thing{Name: "a", Secret: "x"}, After: thing{Name: fmt.Sprintf("b%d", i), Secret: "y"},
+			Payload: map[string]any{"n": i},
+		}
+	}
+	entries[1].Parent, entries[2].Outcome = &parent, ledger.Denied
+	entries[3].Action, entries[4] = "session.started", ledger.Entry{
+		Action: "thing.forced", Subject: entries[4].Subject, Reason: "because", Severity: event.Critical, Detail: map[string]any{"k": "v"},
+	}
+	type stored struct {
+		Audit, Event string
+		Jobs         int
+	}
+	// read returns what stands for an entry, without what differs between two of the same.
+	read := func(ids []uuid.UUID) []stored {
+		rows, err := b.Admin(t).Query(ctx, `
+			SELECT (to_jsonb(a) - '{event_id,recorded_at,occurred_at,leaf_salt}'::text[])::text,
+				coalesce((to_jsonb(e) - '{id,occurred_at}'::text[])::text, ''),
+				(SELECT count(*) FROM river.river_job j WHERE j.kind = 'event.dispatch' AND j.args->>'event_id' = a.event_id::text)
+			FROM unnest($1::uuid[]) WITH ORDINALITY AS r (id, n)
+			JOIN audit.event a ON a.event_id = r.id
+			JOIN audit.pending p ON p.event_id = r.id AND p.target_id = a.target_id
+			LEFT JOIN events e ON e.id = r.id
+			ORDER BY r.n`, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stored])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	var together, alone []uuid.UUID
+	err := b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+		var err error
+		if together, err = b.ledger.RecordAll(ctx, tx, entries); err != nil {
+			return err
+		}
+		for _, e := range entries[:10] {
+			id, err := b.ledger.Record(ctx, tx, e)
+			if err != nil {
+				return err
+			}
+			alone = append(alone, id)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := read(together)
+	if len(got) != n {
+		t.Fatalf("%d entries stored, want %d", len(got), n)
+	}
+	if diff := cmp.Diff(read(alone), got[:10]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRecordAllWritesNothingWhenOneEntryIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx := context.Background()
+	good := ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}}
+	for _, bad := range []ledger.Entry{{Action: "thing.invented"}, {Action: "thing.forced", Subject: good.Subject}} {
+		err := b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+			_, err := b.ledger.RecordAll(ctx, tx, []ledger.Entry{good, bad})
+			if err == nil {
+				t.Errorf("%s was recorded", bad.Action)
+			}
+			return nil // even who overlooks the error has written nothing
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, table := range []string{"audit.event", "events", "river.river_job"} {
+		var n int
+		if err := b.Admin(t).QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s holds %d rows, %v", table, n, err)
+		}
+	}
+}
+
+func TestAuditGuardSeesEntriesOfABatch(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx := context.Background()
+	var ids []uuid.UUID
+	rows, err := b.Admin(t).Query(ctx, `SELECT id FROM members WHERE workspace_id = $1`, b.actor.WorkspaceID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil || len(ids) == 0 {
+		t.Fatalf("members: %v, %v", ids, err)
+	}
+	change := func(entries ...ledger.Entry) error {
+		return b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+			if _, err := tx.Exec(ctx, `UPDATE members SET role = 'owner' WHERE id = $1`, ids[0]); err != nil {
+				return err
+			}
+			_, err := b.ledger.RecordAll(ctx, tx, entries)
+			return err
+		})
+	}
+	other := ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}}
+	if err := change(other, other); !db.Violated(err, "audit_required") {
+		t.Errorf("a change that no entry of the batch names: %v, want a violation of audit_required", err)
+	}
+	about := ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "member", ID: ids[0]}}
+	if err := change(other, about); err != nil {
+		t.Errorf("a change that an entry of the batch names: %v", err)
 	}
 }
