@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -248,5 +249,26 @@ func benchExec(b *testing.B, d *dbtest.DB, sql string) {
 	b.Helper()
 	if _, err := d.Admin(b).Exec(context.Background(), sql); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkImport adds 5,000 hosts, the most that one import takes.
+func BenchmarkImport(b *testing.B) {
+	root := certtest.Must(certtest.SelfSigned(certtest.Spec{CommonName: "Bench Root", CA: true, NotBefore: time.Now().Add(-day), NotAfter: time.Now().Add(day)}))
+	d := dbtest.New(b)
+	s := benchService(b, d, root)
+	if err := s.policy.Add(s.Module().Permissions...); err != nil {
+		b.Fatal(err)
+	}
+	member := d.Member(b, d.Workspace(b, "bench"), "Mara Lind", "member")
+	for i := range b.N {
+		var list strings.Builder
+		for n := range MaxImportRows {
+			fmt.Fprintf(&list, "h%d.round%d.example.com\n", n, i)
+		}
+		p, err := s.ImportHosts(context.Background(), member, Import{Text: list.String(), Interval: "24h"})
+		if err != nil || p.New != MaxImportRows {
+			b.Fatalf("%d added, %v", p.New, err)
+		}
 	}
 }

@@ -176,15 +176,15 @@ func (s *Service) AddHost(ctx context.Context, a db.Actor, in NewHost) (Host, uu
 		if err := addHosts(ctx, tx, []Host{h}, time.Time{}); err != nil {
 			return named(err, h)
 		}
-		if err := s.recordAdded(ctx, tx, h); err != nil {
-			return err
+		j := journal{entries: []ledger.Entry{h.added()}}
+		if h.State == Active {
+			sc, err := s.requestScan(ctx, tx, h, &j)
+			if err != nil {
+				return err
+			}
+			scan = sc.ID
 		}
-		if h.State == Paused {
-			return nil
-		}
-		sc, err := s.requestScan(ctx, tx, h)
-		scan = sc.ID
-		return err
+		return s.write(ctx, tx, j)
 	})
 	return h, scan, err
 }
@@ -205,9 +205,8 @@ func (s *Service) withOwner(ctx context.Context, tx *db.Tx, text string, known u
 	return known, c.Err()
 }
 
-func (s *Service) recordAdded(ctx context.Context, tx *db.Tx, h Host) error {
-	_, err := s.ledger.Record(ctx, tx, ledger.Entry{Action: EventHostAdded, Subject: h.subject(), After: h, Payload: h.payload()})
-	return err
+func (h Host) added() ledger.Entry {
+	return ledger.Entry{Action: EventHostAdded, Subject: h.subject(), After: h, Payload: h.payload()}
 }
 
 // refuseTwin answers with the other host's page when the endpoint is watched already.
@@ -333,12 +332,16 @@ func (s *Service) UpdateHost(ctx context.Context, a db.Actor, id uuid.UUID, e Ho
 		if err != nil || len(changes) == 0 {
 			return err
 		}
-		return s.saveEdit(ctx, tx, before, &out)
+		var j journal
+		if err := s.saveEdit(ctx, tx, before, &out, &j); err != nil {
+			return err
+		}
+		return s.write(ctx, tx, j)
 	})
 	return out, err
 }
 
-func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host) error {
+func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host, j *journal) error {
 	moved := before.endpoint() != after.endpoint()
 	if moved {
 		if err := refuseTwin(ctx, tx, *after); err != nil {
@@ -360,17 +363,17 @@ func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *H
 			return err
 		}
 	}
-	if err := s.recordEdit(ctx, tx, before, *after); err != nil {
+	if err := j.noteEdit(before, *after); err != nil {
 		return err
 	}
 	if moved {
-		return s.startOver(ctx, tx, after)
+		return s.startOver(ctx, tx, after, j)
 	}
-	return s.judgeAgain(ctx, tx, after)
+	return s.judgeAgain(ctx, tx, after, j)
 }
 
-// recordEdit names a mere pause or resumption as such.
-func (s *Service) recordEdit(ctx context.Context, tx *db.Tx, before, after Host) error {
+// noteEdit names a mere pause or resumption as such.
+func (j *journal) noteEdit(before, after Host) error {
 	action := EventHostUpdated
 	if before.State != after.State {
 		still := after
@@ -386,14 +389,14 @@ func (s *Service) recordEdit(ctx context.Context, tx *db.Tx, before, after Host)
 			}
 		}
 	}
-	_, err := s.ledger.Record(ctx, tx, ledger.Entry{
+	j.entries = append(j.entries, ledger.Entry{
 		Action: action, Subject: after.subject(), Before: before, After: after, Payload: after.payload(),
 	})
-	return err
+	return nil
 }
 
 // startOver forgets what was seen at another endpoint and scans the new one.
-func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host) error {
+func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
 	h.Status, h.StatusDetail, h.NotBefore, h.NotAfter = StatusUnknown, "", nil, noExpiry
 	h.Issuer, h.Subject, h.Key, h.SnapshotID, h.CertificateID = "", "", "", uuid.NullUUID{}, uuid.NullUUID{}
 	h.LastScanAt, h.LastOKAt, h.LastErrorClass, h.LastError, h.Failures = nil, nil, "", "", 0
@@ -406,12 +409,12 @@ func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host) error {
 	if h.State == Paused {
 		return nil
 	}
-	_, err := s.requestScan(ctx, tx, *h)
+	_, err := s.requestScan(ctx, tx, *h, j)
 	return err
 }
 
 // judgeAgain applies present thresholds and the present time to the known certificate.
-func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
+func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
 	if !h.HasCertificate() || h.Status.Failing() {
 		return nil
 	}
@@ -442,7 +445,8 @@ func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
 		return err
 	}
 	*h = c.after
-	return s.tell(ctx, tx, c)
+	c.note(j, tx.Now)
+	return nil
 }
 
 // SetPaused stops or resumes the scans of a host.
@@ -482,12 +486,12 @@ func (s *Service) RemoveHosts(ctx context.Context, a db.Actor, ids []uuid.UUID) 
 			return fault.NewNotFound("host")
 		}
 		n = len(hosts)
+		var j journal
 		for _, h := range hosts {
-			if _, err := s.ledger.Record(ctx, tx, ledger.Entry{
-				Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload(),
-			}); err != nil {
-				return err
-			}
+			j.entries = append(j.entries, ledger.Entry{Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload()})
+		}
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
 		}
 		if _, err := deleteObservations.Run(ctx, tx, db.Args{"ids": ids}); err != nil {
 			return err
@@ -513,6 +517,7 @@ func (s *Service) EditHosts(ctx context.Context, a db.Actor, ids []uuid.UUID, e 
 		if err != nil {
 			return err
 		}
+		var j journal
 		for _, before := range hosts {
 			if len(addTags) > 0 {
 				tags := slices.Concat(before.Tags, addTags)
@@ -530,11 +535,11 @@ func (s *Service) EditHosts(ctx context.Context, a db.Actor, ids []uuid.UUID, e 
 				continue
 			}
 			n++
-			if err := s.saveEdit(ctx, tx, before, &after); err != nil {
+			if err := s.saveEdit(ctx, tx, before, &after, &j); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.write(ctx, tx, j)
 	})
 	return n, err
 }

@@ -39,24 +39,30 @@ const openSlots = `
 const wraps = `from_phase > to_phase OR from_s = @epoch - interval_s`
 
 // hostsOfSlots are the hosts of the open slots of a cursor p, at most p.take of them, in
-// the order of their slots: one range of the index, or two where it wraps.
-const hostsOfSlots = `
-	(SELECT s.host_id, p.from_s - p.from_phase + s.phase_s AS slot_s
-	FROM host_schedule s
-	WHERE p.interval_s > 0 AND s.workspace_id = p.workspace_id AND s.interval_s = p.interval_s
-		AND (s.phase_s, s.host_id) > (p.from_phase, p.from_host) AND s.phase_s <= CASE WHEN p.wraps THEN p.interval_s ELSE p.to_phase END
-		AND p.from_s - p.from_phase + s.phase_s > s.slots_after_s AND ` + freeOfLease + `
-	ORDER BY s.phase_s, s.host_id
-	LIMIT p.take)
+// the order of their slots: one range of the index, or two where it wraps. most is a
+// constant that p.take never exceeds: it tells the planner that there are few. Without it,
+// it would read and sort the whole table.
+func hostsOfSlots(most string) string {
+	return `
+	(SELECT * FROM (
+		SELECT s.host_id, p.from_s - p.from_phase + s.phase_s AS slot_s
+		FROM host_schedule s
+		WHERE p.interval_s > 0 AND s.workspace_id = p.workspace_id AND s.interval_s = p.interval_s
+			AND (s.phase_s, s.host_id) > (p.from_phase, p.from_host) AND s.phase_s <= CASE WHEN p.wraps THEN p.interval_s ELSE p.to_phase END
+			AND p.from_s - p.from_phase + s.phase_s > s.slots_after_s AND ` + freeOfLease + `
+		ORDER BY s.phase_s, s.host_id
+		LIMIT ` + most + `) AS few LIMIT p.take)
 	UNION ALL
-	(SELECT s.host_id, @epoch - p.to_phase + s.phase_s
-	FROM host_schedule s
-	WHERE p.interval_s > 0 AND p.wraps AND s.workspace_id = p.workspace_id AND s.interval_s = p.interval_s
-		AND s.phase_s <= p.to_phase AND @epoch - p.to_phase + s.phase_s > s.slots_after_s AND ` + freeOfLease + `
-	ORDER BY s.phase_s, s.host_id
-	LIMIT p.take)
+	(SELECT * FROM (
+		SELECT s.host_id, @epoch - p.to_phase + s.phase_s
+		FROM host_schedule s
+		WHERE p.interval_s > 0 AND p.wraps AND s.workspace_id = p.workspace_id AND s.interval_s = p.interval_s
+			AND s.phase_s <= p.to_phase AND @epoch - p.to_phase + s.phase_s > s.slots_after_s AND ` + freeOfLease + `
+		ORDER BY s.phase_s, s.host_id
+		LIMIT ` + most + `) AS few LIMIT p.take)
 	ORDER BY slot_s, host_id
 	LIMIT p.take`
+}
 
 var (
 	// keepPlan holds on to one plan of the statements that follow in the transaction:
@@ -84,17 +90,19 @@ var (
 	), found AS MATERIALIZED (
 		SELECT p.workspace_id, p.interval_s, p.room, f.host_id, f.slot_s
 		FROM plan p
-		CROSS JOIN LATERAL (`+hostsOfSlots+`) AS f
+		CROSS JOIN LATERAL (`+hostsOfSlots("1010")+`) AS f
 		UNION ALL
 		SELECT p.workspace_id, 0, p.room, e.host_id, floor(extract(epoch FROM e.next_at))::bigint
 		FROM plan p
 		CROSS JOIN LATERAL (
-			SELECT s.host_id, s.next_at
-			FROM host_schedule s
-			WHERE p.interval_s = 0 AND s.workspace_id = p.workspace_id AND s.next_at <= @now AND `+freeOfLease+`
-			ORDER BY s.next_at
+			SELECT * FROM (
+				SELECT s.host_id, s.next_at
+				FROM host_schedule s
+				WHERE p.interval_s = 0 AND s.workspace_id = p.workspace_id AND s.next_at <= @now AND `+freeOfLease+`
+				ORDER BY s.next_at
+				LIMIT 1010
+				FOR UPDATE OF s SKIP LOCKED) AS few
 			LIMIT p.take
-			FOR UPDATE OF s SKIP LOCKED
 		) AS e
 	), chosen AS MATERIALIZED (
 		SELECT workspace_id, interval_s, host_id, slot_s
@@ -150,7 +158,7 @@ var (
 			LIMIT 1000) AS c
 	)
 	SELECT (SELECT count(*) FROM (
-			SELECT 1 FROM plan p CROSS JOIN LATERAL (`+hostsOfSlots+`) AS f LIMIT @cap) AS capped) AS due,
+			SELECT 1 FROM plan p CROSS JOIN LATERAL (`+hostsOfSlots("20001")+`) AS f LIMIT @cap) AS capped) AS due,
 		coalesce((SELECT min(interval_s) FROM scan_cursors WHERE interval_s > 0), 0) AS shortest_s`)
 
 	// giveBack returns hosts that were taken and not scanned, when a process stops.
