@@ -386,7 +386,7 @@ type journal struct {
 
 // write records the journal and wakes the pages that show its hosts.
 func (s *Service) write(ctx context.Context, tx *db.Tx, j journal) error {
-	if _, err := s.ledger.RecordAll(ctx, tx, j.entries); err != nil {
+	if _, err := s.ledger.RecordAll(ctx, tx, j.entries...); err != nil {
 		return err
 	}
 	return event.Tell(ctx, tx, j.live...)

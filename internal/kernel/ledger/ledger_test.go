@@ -4,15 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 
@@ -296,127 +294,131 @@ func TestAnEventReachesEachSubscriberOnce(t *testing.T) {
 	}
 }
 
-func TestRecordAllWritesEachEntryAsRecordDoes(t *testing.T) {
+func TestManyEntriesAreRecordedTogether(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
 	ctx := context.Background()
-	const n = 2500 // more than one statement takes
 	parent := event.Subject{Type: "box", ID: uuid.New()}
-	entries := make([]ledger.Entry, n)
+	entries := make([]ledger.Entry, 300)
 	for i := range entries {
 		entries[i] = ledger.Entry{
-			Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New(), Key: fmt.Sprintf("T-%d", i), Title: "\"One\", \\ two\n"},
-			Before: thing{Name: "a", Secret: "x"}, After: thing{Name: fmt.Sprintf("b%d", i), Secret: "y"},
-			Payload: map[string]any{"n": i},
+			Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New(), Title: "One"},
+			After: thing{Name: "a"}, Payload: map[string]int{"n": i}, Severity: event.High,
 		}
 	}
-	entries[1].Parent, entries[2].Outcome = &parent, ledger.Denied
-	entries[3].Action, entries[4] = "session.started", ledger.Entry{
-		Action: "thing.forced", Subject: entries[4].Subject, Reason: "because", Severity: event.Critical, Detail: map[string]any{"k": "v"},
-	}
-	type stored struct {
-		Audit, Event string
-		Jobs         int
-	}
-	// read returns what stands for an entry, without what differs between two of the same.
-	read := func(ids []uuid.UUID) []stored {
-		rows, err := b.Admin(t).Query(ctx, `
-			SELECT (to_jsonb(a) - '{event_id,recorded_at,occurred_at,leaf_salt}'::text[])::text,
-				coalesce((to_jsonb(e) - '{id,occurred_at}'::text[])::text, ''),
-				(SELECT count(*) FROM river.river_job j WHERE j.kind = 'event.dispatch' AND j.args->>'event_id' = a.event_id::text)
-			FROM unnest($1::uuid[]) WITH ORDINALITY AS r (id, n)
-			JOIN audit.event a ON a.event_id = r.id
-			JOIN audit.pending p ON p.event_id = r.id AND p.target_id = a.target_id
-			LEFT JOIN events e ON e.id = r.id
-			ORDER BY r.n`, ids)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stored])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
-	var together, alone []uuid.UUID
+	entries[7].Parent, entries[7].Reason = &parent, "because"
+	entries[8].Action = "session.started"
+	entries[9].Outcome = ledger.Denied
+	var ids []uuid.UUID
 	err := b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
 		var err error
-		if together, err = b.ledger.RecordAll(ctx, tx, entries); err != nil {
-			return err
-		}
-		for _, e := range entries[:10] {
-			id, err := b.ledger.Record(ctx, tx, e)
-			if err != nil {
-				return err
-			}
-			alone = append(alone, id)
-		}
-		return nil
+		ids, err = b.ledger.RecordAll(ctx, tx, entries...)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := read(together)
-	if len(got) != n {
-		t.Fatalf("%d entries stored, want %d", len(got), n)
+	if len(ids) != len(entries) {
+		t.Fatalf("%d ids for %d entries", len(ids), len(entries))
 	}
-	if diff := cmp.Diff(read(alone), got[:10]); diff != "" {
-		t.Error(diff)
+	for q, want := range map[string]int{
+		`SELECT count(*) FROM audit.event`: 300,
+		// Two entries make no event: one is for the audit log only, one was refused.
+		`SELECT count(*) FROM events`: 298, `SELECT count(*) FROM river.river_job WHERE kind = 'event.dispatch'`: 298,
+		`SELECT count(*) FROM audit.event WHERE reason = 'because' AND parent_type = 'box'`: 1,
+		`SELECT count(*) FROM audit.event WHERE pii_ref IS NOT NULL`:                        300,
+	} {
+		var n int
+		if err := b.Admin(t).QueryRow(ctx, q).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: %d, %v; want %d", q, n, err, want)
+		}
 	}
-}
-
-func TestRecordAllWritesNothingWhenOneEntryIsRefused(t *testing.T) {
-	t.Parallel()
-	b := setUp(t)
-	ctx := context.Background()
-	good := ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}}
-	for _, bad := range []ledger.Entry{{Action: "thing.invented"}, {Action: "thing.forced", Subject: good.Subject}} {
-		err := b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
-			_, err := b.ledger.RecordAll(ctx, tx, []ledger.Entry{good, bad})
-			if err == nil {
-				t.Errorf("%s was recorded", bad.Action)
-			}
-			return nil // even who overlooks the error has written nothing
-		})
-		if err != nil {
+	for i, id := range ids {
+		var target uuid.UUID
+		if err := b.Admin(t).QueryRow(ctx, `SELECT target_id FROM audit.event WHERE event_id = $1`, id).Scan(&target); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, table := range []string{"audit.event", "events", "river.river_job"} {
-		var n int
-		if err := b.Admin(t).QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&n); err != nil || n != 0 {
-			t.Errorf("%s holds %d rows, %v", table, n, err)
+		if target != entries[i].Subject.ID {
+			t.Fatalf("entry %d got the id of another", i)
 		}
 	}
 }
 
-func TestAuditGuardSeesEntriesOfABatch(t *testing.T) {
+// The row of the job that hands out an event is written by our own statement.
+func TestTheJobOfAnEventIsWhatRiverWouldInsert(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
 	ctx := context.Background()
-	var ids []uuid.UUID
-	rows, err := b.Admin(t).Query(ctx, `SELECT id FROM members WHERE workspace_id = $1`, b.actor.WorkspaceID)
+	id, err := b.record(t, ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil || len(ids) == 0 {
-		t.Fatalf("members: %v, %v", ids, err)
-	}
-	change := func(entries ...ledger.Entry) error {
-		return b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
-			if _, err := tx.Exec(ctx, `UPDATE members SET role = 'owner' WHERE id = $1`, ids[0]); err != nil {
-				return err
-			}
-			_, err := b.ledger.RecordAll(ctx, tx, entries)
-			return err
+	ours := jobRow(t, b)
+	err = b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+		return b.jobs.Insert(ctx, tx, event.DispatchArgs{
+			InWorkspace: job.InWorkspace{WorkspaceID: b.actor.WorkspaceID}, EventID: id, Name: "thing.changed",
 		})
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	other := ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}}
-	if err := change(other, other); !db.Violated(err, "audit_required") {
-		t.Errorf("a change that no entry of the batch names: %v, want a violation of audit_required", err)
+	if theirs := jobRow(t, b); ours != theirs {
+		t.Errorf("our job and River's differ:\n%s\n%s", ours, theirs)
 	}
-	about := ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "member", ID: ids[0]}}
-	if err := change(other, about); err != nil {
-		t.Errorf("a change that an entry of the batch names: %v", err)
+}
+
+// jobRow returns the job inserted last as JSON, without what differs between any two.
+func jobRow(t *testing.T, b bench) string {
+	t.Helper()
+	var row string
+	err := b.Admin(t).QueryRow(context.Background(), `
+		SELECT (to_jsonb(j) - 'id' - 'created_at' - 'scheduled_at')::text FROM river.river_job j ORDER BY id DESC LIMIT 1`).Scan(&row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+// Workers are told about our own jobs on River's channel, in River's words.
+func TestWorkersAreToldOfAnEventAsRiverTellsThem(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	told := make(chan string, 10)
+	ready := make(chan struct{})
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		_ = b.Listen(ctx, "river.river_insert", func() { close(ready) }, func(payload string) { told <- payload })
+	})
+	defer listening.Wait()
+	defer cancel()
+	<-ready
+	id, err := b.record(t, ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(who string) (payload map[string]string) {
+		select {
+		case text := <-told:
+			if err := json.Unmarshal([]byte(text), &payload); err != nil {
+				t.Fatal(err)
+			}
+		case <-ctx.Done():
+			t.Fatalf("%s told nobody", who)
+		}
+		return payload
+	}
+	ours := next("our insert")
+	err = b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+		return b.jobs.Insert(ctx, tx, event.DispatchArgs{
+			InWorkspace: job.InWorkspace{WorkspaceID: b.actor.WorkspaceID}, EventID: id, Name: "thing.changed",
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs := next("River"); !maps.Equal(ours, theirs) {
+		t.Errorf("we say %v, River says %v", ours, theirs)
 	}
 }
