@@ -178,7 +178,8 @@ CREATE INDEX certificate_names_by_name ON certificate_names (workspace_id, name,
 SELECT tenant_table('certificate_names', 'SELECT, INSERT');
 
 -- What a scan found, without when and where: two scans of an unchanged endpoint share one
--- row. Never changed, which the missing grants hold.
+-- row. Its content never changes, which the missing grants hold. last_seen_at is kept only
+-- roughly while a host shows it, and exactly once none does.
 CREATE TABLE tls_snapshots (
     workspace_id uuid NOT NULL REFERENCES workspaces (id),
     id           uuid NOT NULL,
@@ -188,13 +189,20 @@ CREATE TABLE tls_snapshots (
     -- Certificates in the order in which they were served, the leaf first.
     chain        uuid[] NOT NULL,
     created_at   timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT tls_snapshots_facts_key UNIQUE (workspace_id, facts_hash),
     FOREIGN KEY (workspace_id, leaf_id) REFERENCES certificates (workspace_id, id)
 );
-SELECT tenant_table('tls_snapshots', 'SELECT, INSERT');
+CREATE INDEX tls_snapshots_by_leaf ON tls_snapshots (workspace_id, leaf_id);
+SELECT tenant_table('tls_snapshots', 'SELECT, INSERT, UPDATE (last_seen_at)');
+-- The daily sweep crosses workspaces: what no host shows is kept for 400 days.
+GRANT SELECT (workspace_id, id, chain, last_seen_at), DELETE ON tls_snapshots TO vigilo_system;
+GRANT SELECT (workspace_id, id, source, owner_member_id, last_seen_at, version), DELETE ON certificates TO vigilo_system;
+GRANT SELECT (workspace_id, snapshot_id, certificate_id) ON monitored_hosts TO vigilo_system;
 
--- One narrow row for each scan, kept for 90 days. There is no foreign key to the host: its
+-- One narrow row for each scan, kept for 400 days: a partition for each month, so that old
+-- ones are dropped and never deleted row by row. There is no foreign key to the host: its
 -- check would lock a host row for every scan. Rows are written only after the host was
 -- locked or updated in the same transaction, and go with it.
 CREATE TABLE scan_observations (
@@ -209,12 +217,56 @@ CREATE TABLE scan_observations (
     -- Whether anything differed from the scan before.
     changed      boolean NOT NULL,
     PRIMARY KEY (workspace_id, host_id, scanned_at)
-);
+) PARTITION BY RANGE (scanned_at);
 CREATE INDEX scan_observations_changed ON scan_observations (workspace_id, host_id, scanned_at DESC) WHERE changed;
--- For the daily sweep, which crosses workspaces; rows arrive in the order of time.
-CREATE INDEX scan_observations_by_age ON scan_observations USING brin (scanned_at) WITH (pages_per_range = 32);
 SELECT tenant_table('scan_observations', 'SELECT, INSERT, DELETE');
-GRANT SELECT (scanned_at), DELETE ON scan_observations TO vigilo_system;
+
+-- ensure_observation_partition makes the partition of the month that holds the day and
+-- returns its name. Row-level security of the parent does not reach a partition that is
+-- named directly: it gets its own, without a policy, and nothing is ever granted on it.
+-- +goose StatementBegin
+CREATE FUNCTION ensure_observation_partition(day date) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    first date := date_trunc('month', day)::date;
+    name  text := 'scan_observations_' || to_char(first, 'YYYY_MM');
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('ensure_observation_partition'));
+    IF to_regclass('public.' || name) IS NOT NULL THEN
+        RETURN name;
+    END IF;
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.scan_observations FOR VALUES FROM (%L) TO (%L)',
+        name, first::timestamp AT TIME ZONE 'UTC', (first + interval '1 month') AT TIME ZONE 'UTC');
+    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
+    EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', name);
+    RETURN name;
+END $$;
+
+-- drop_observation_partitions drops the months that ended before the day, but never one of
+-- the last 90 days, and returns how many there were.
+CREATE FUNCTION drop_observation_partitions(before date) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    last    date := least(before, (now() AT TIME ZONE 'UTC')::date - 90);
+    name    text;
+    dropped integer := 0;
+BEGIN
+    FOR name IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'public.scan_observations'::regclass
+          AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= last
+    LOOP
+        EXECUTE format('DROP TABLE public.%I', name);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+END $$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION ensure_observation_partition(date) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION drop_observation_partitions(date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ensure_observation_partition(date), drop_observation_partitions(date) TO vigilo_system;
+SELECT ensure_observation_partition(((now() AT TIME ZONE 'UTC')::date + make_interval(months => m))::date)
+FROM generate_series(-1, 3) AS m;
 
 -- Scans that somebody asked for. Scheduled scans have no row here.
 CREATE TABLE scans (

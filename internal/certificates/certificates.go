@@ -397,6 +397,9 @@ func (j *journal) noteEdit(before, after Host) error {
 
 // startOver forgets what was seen at another endpoint and scans the new one.
 func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
+	if err := leave(ctx, tx, *h); err != nil {
+		return err
+	}
 	h.Status, h.StatusDetail, h.NotBefore, h.NotAfter = StatusUnknown, "", nil, noExpiry
 	h.Issuer, h.Subject, h.Key, h.SnapshotID, h.CertificateID = "", "", "", uuid.NullUUID{}, uuid.NullUUID{}
 	h.LastScanAt, h.LastOKAt, h.LastErrorClass, h.LastError, h.Failures = nil, nil, "", "", 0
@@ -491,6 +494,9 @@ func (s *Service) RemoveHosts(ctx context.Context, a db.Actor, ids []uuid.UUID) 
 			j.entries = append(j.entries, ledger.Entry{Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload()})
 		}
 		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		if err := leave(ctx, tx, hosts...); err != nil {
 			return err
 		}
 		if _, err := deleteObservations.Run(ctx, tx, db.Args{"ids": ids}); err != nil {

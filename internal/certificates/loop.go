@@ -100,6 +100,7 @@ func (s *Service) LoopStats() LoopStats {
 // once.
 func (s *Service) Run(ctx context.Context) error {
 	l := s.scans
+	l.prepare(ctx)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -113,6 +114,22 @@ func (s *Service) Run(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
 	defer cancel()
 	return l.giveBack(stop)
+}
+
+// prepare makes sure that results have a place, also when no job has made one for months.
+// A database that is away is waited for.
+func (l *scanLoop) prepare(ctx context.Context) {
+	for {
+		err := l.s.ensureMonths(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.s.log.WarnContext(ctx, "no place made for scans", slog.String("error", err.Error()))
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * l.pause):
+		}
+	}
 }
 
 // claimUntil asks for due hosts again and again.

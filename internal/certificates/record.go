@@ -211,6 +211,9 @@ func putSnapshots(ctx context.Context, tx *db.Tx, outs []outcome, certs map[[32]
 		}
 		return err
 	}
+	if _, err := reviveSnapshots.Run(ctx, tx, db.Args{"hashes": hashes}); err != nil {
+		return nil, err
+	}
 	if err := read(); err != nil {
 		return nil, err
 	}
@@ -328,8 +331,8 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 	differs, snapshots := make([]bool, len(changes)), make([]*uuid.UUID, len(changes))
 	hosts, edges, retries := make([]uuid.UUID, len(changes)), make([]*time.Time, len(changes)), make([]*time.Time, len(changes))
 	words, renewed := map[uuid.UUID][]string{}, []uuid.UUID{}
-	var replaced []uuid.UUID
-	var seen []time.Time
+	var replaced, left []uuid.UUID
+	var seen, leftAt []time.Time
 	for i, c := range changes {
 		outs[i], differs[i], hosts[i] = c.outcome, c.differs(), c.after.ID
 		outs[i].status = c.after.Status
@@ -345,6 +348,9 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 			soon := tx.Now.Add(retryAfter)
 			retries[i] = &soon
 		}
+		if c.before.SnapshotID.Valid && c.before.SnapshotID != c.after.SnapshotID && c.before.LastOKAt != nil {
+			left, leftAt = append(left, c.before.SnapshotID.UUID), append(leftAt, *c.before.LastOKAt)
+		}
 		if c.leaf == nil {
 			continue
 		}
@@ -356,6 +362,11 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 	}
 	if len(replaced) > 0 {
 		if _, err := seeCerts.Run(ctx, tx, db.Args{"ids": replaced, "seen": seen}); err != nil {
+			return err
+		}
+	}
+	if len(left) > 0 {
+		if _, err := leaveSnapshots.Run(ctx, tx, db.Args{"ids": left, "seen": leftAt}); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
 	"github.com/vigilo/vigilo/internal/kernel/clock"
@@ -463,19 +465,102 @@ func TestGateKeepsTwoConnectionsAndParksTheRest(t *testing.T) {
 	}
 }
 
-func TestExpireRemovesWhatIsOlderThan90Days(t *testing.T) {
+func TestScansAreKeptFor400DaysByWholeMonths(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, clock.System())
 	h := w.scanNow(w.add(w.serve(w.ca.leaf(time.Now(), "shop.test", 80*day)), "shop.test"))
-	h = w.scanNow(h)
-	w.exec(`UPDATE scan_observations SET scanned_at = scanned_at - interval '91 days' WHERE changed`)
+	now := time.Now().UTC()
+	last := now.Add(-Retention)
+	gone := time.Date(last.Year(), last.Month(), 1, 0, 0, 0, 0, time.UTC).Add(-time.Second)
+	for _, at := range []time.Time{gone, last.Add(time.Hour)} {
+		w.exec(`SELECT ensure_observation_partition($1::date)`, at)
+		w.exec(`INSERT INTO scan_observations (workspace_id, host_id, scanned_at, address, status, duration_ms, changed)
+			VALUES ($1, $2, $3, '', 'valid', 1, false)`, w.ws, h.ID, at)
+	}
+	w.exec(`UPDATE scans SET requested_at = requested_at - interval '91 days'`)
 	if err := w.Expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := w.count(`SELECT count(*) FROM scan_observations WHERE host_id = $1`, h.ID); n != 1 {
-		t.Errorf("%d observations left, want the fresh one", n)
+	if n := w.count(`SELECT count(*) FROM scan_observations WHERE host_id = $1`, h.ID); n != 2 {
+		t.Errorf("%d observations left, want the fresh one and the one of 400 days ago", n)
 	}
-	if n := w.count(`SELECT count(*) FROM scans`); n != 1 {
-		t.Errorf("%d requested scans left, want the fresh one", n)
+	if n := w.count(`SELECT count(*) FROM pg_class WHERE relname = 'scan_observations_' || to_char($1::date, 'YYYY_MM')`, gone); n != 0 {
+		t.Error("the month before is still there")
+	}
+	if n := w.count(`SELECT count(*) FROM scans`); n != 0 {
+		t.Errorf("%d requested scans left after 91 days", n)
+	}
+	for m := range 4 {
+		first := time.Date(now.Year(), now.Month()+time.Month(m), 1, 0, 0, 0, 0, time.UTC)
+		if n := w.count(`SELECT count(*) FROM pg_class WHERE relname = $1 AND relrowsecurity AND relforcerowsecurity`, "scan_observations_"+first.Format("2006_01")); n != 1 {
+			t.Errorf("no protected place for scans of %s", first.Format("2006-01"))
+		}
+	}
+}
+
+func TestNobodyReadsObservationsPastTheWalls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, clock.System())
+	w.scanNow(w.add(w.serve(w.ca.leaf(time.Now(), "shop.test", 80*day)), "shop.test"))
+	partition := "scan_observations_" + time.Now().UTC().Format("2006_01")
+	for _, role := range []string{"vigilo_app", "vigilo_system"} {
+		for _, sql := range []string{`SELECT * FROM ` + partition, `DROP TABLE ` + partition, `TRUNCATE scan_observations`} {
+			err := w.as(role, sql)
+			if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "42501" {
+				t.Errorf("%s as %s: %v, want permission denied", sql, role, err)
+			}
+		}
+	}
+	// The clock of a program may be wrong; the database does not drop what is young.
+	if err := w.as("vigilo_system", `SELECT drop_observation_partitions('2100-01-01')`); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.count(`SELECT count(*) FROM scan_observations`); n != 1 {
+		t.Errorf("%d observations left, want the young one", n)
+	}
+}
+
+func TestWhatNoHostShowsIsKeptFor400Days(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	w := newWorld(t, clock.System())
+	srv := w.serve(w.ca.leaf(now, "shop.test", 40*day))
+	h := w.scanNow(w.add(srv, "shop.test"))
+	first := h
+	renewed := w.ca.leaf(now, "shop.test", 80*day)
+	srv.cert.Store(&renewed)
+	h = w.scanNow(h)
+	gone := w.add(w.serve(w.ca.leaf(now, "gone.test", 80*day)), "gone.test")
+	gone = w.scanNow(gone)
+	if _, err := w.RemoveHosts(t.Context(), w.member, []uuid.UUID{gone.ID}); err != nil {
+		t.Fatal(err)
+	}
+	left := func() (snapshots, certs int) {
+		t.Helper()
+		if err := w.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return w.count(`SELECT count(*) FROM tls_snapshots`), w.count(`SELECT count(*) FROM certificates WHERE NOT is_ca`)
+	}
+	w.exec(`UPDATE tls_snapshots SET last_seen_at = last_seen_at - interval '399 days'`)
+	w.exec(`UPDATE certificates SET last_seen_at = last_seen_at - interval '399 days'`)
+	if s, c := left(); s != 3 || c != 3 {
+		t.Fatalf("after 399 days %d snapshots and %d leaves are left, want all three", s, c)
+	}
+	w.exec(`UPDATE tls_snapshots SET last_seen_at = last_seen_at - interval '2 days'`)
+	w.exec(`UPDATE certificates SET last_seen_at = last_seen_at - interval '2 days'`)
+	// Somebody wrote about the certificate of the host that is gone.
+	w.exec(`UPDATE certificates SET notes = 'Ask Mara.', version = 2 WHERE id = $1`, gone.CertificateID)
+	if s, c := left(); s != 1 || c != 2 {
+		t.Fatalf("after 401 days %d snapshots and %d leaves are left, want the present one and the one with notes", s, c)
+	}
+	if n := w.count(`SELECT count(*) FROM certificates WHERE is_ca`); n != 1 {
+		t.Errorf("%d issuers left, want the one in the chain that is shown", n)
+	}
+	if n := w.count(`SELECT count(*) FROM certificates WHERE id = $1`, first.CertificateID); n != 0 {
+		t.Error("the certificate that was replaced is still there")
+	}
+	if got := w.host(h.ID); got.SnapshotID != h.SnapshotID || w.scanNow(h).Status != "valid" {
+		t.Error("the host does not work after the sweep")
 	}
 }

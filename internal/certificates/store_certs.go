@@ -187,6 +187,33 @@ func putCerts(ctx context.Context, tx *db.Tx, source string, certs []parsedCert)
 	return out, nil
 }
 
+// leave notes until when hosts that go showed what they showed.
+func leave(ctx context.Context, tx *db.Tx, hosts ...Host) error {
+	var snapshots, certs []uuid.UUID
+	var shown, served []time.Time
+	for _, h := range hosts {
+		if h.LastOKAt == nil {
+			continue
+		}
+		if h.SnapshotID.Valid {
+			snapshots, shown = append(snapshots, h.SnapshotID.UUID), append(shown, *h.LastOKAt)
+		}
+		if h.CertificateID.Valid {
+			certs, served = append(certs, h.CertificateID.UUID), append(served, *h.LastOKAt)
+		}
+	}
+	if len(snapshots) > 0 {
+		if _, err := leaveSnapshots.Run(ctx, tx, db.Args{"ids": snapshots, "seen": shown}); err != nil {
+			return err
+		}
+	}
+	if len(certs) == 0 {
+		return nil
+	}
+	_, err := seeCerts.Run(ctx, tx, db.Args{"ids": certs, "seen": served})
+	return err
+}
+
 func certArgs(certs []parsedCert) db.Args {
 	n := len(certs)
 	ids, fingerprints, spkis, ders := make([]uuid.UUID, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)

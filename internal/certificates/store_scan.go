@@ -140,11 +140,26 @@ var (
 	snapshotsByHash = db.Define[snapshotKey]("certificates.snapshots_by_hash", `
 	SELECT id, facts_hash FROM tls_snapshots WHERE workspace_id = @ws AND facts_hash = ANY(@hashes) LIMIT 1000`)
 	insertSnapshots = db.DefineCommand("certificates.insert_snapshots", `
-	INSERT INTO tls_snapshots (workspace_id, id, facts_hash, facts, leaf_id, chain, created_at)
-	SELECT @ws, r.id, r.hash, r.facts::jsonb, r.leaf, r.chain::uuid[], @now
+	INSERT INTO tls_snapshots (workspace_id, id, facts_hash, facts, leaf_id, chain, created_at, last_seen_at)
+	SELECT @ws, r.id, r.hash, r.facts::jsonb, r.leaf, r.chain::uuid[], @now, @now
 	FROM unnest(@ids::uuid[], @hashes::bytea[], @facts::text[], @leaves::uuid[], @chains::text[]) AS r (id, hash, facts, leaf, chain)
 	ORDER BY r.hash
 	ON CONFLICT (workspace_id, facts_hash) DO NOTHING`)
+	// reviveSnapshots keeps the sweep away from old snapshots that are shown again. It waits
+	// for a sweep that is about to remove one, which then is gone for whoever reads next.
+	reviveSnapshots = db.DefineCommand("certificates.revive_snapshots", `
+	UPDATE tls_snapshots SET last_seen_at = @now
+	WHERE workspace_id = @ws AND facts_hash = ANY(@hashes) AND last_seen_at < @now::timestamptz - interval '30 days'`)
+	// leaveSnapshots notes until when snapshots were shown that hosts show no more.
+	leaveSnapshots = db.DefineCommand("certificates.leave_snapshots", `
+	WITH seen AS (
+		SELECT r.id, max(r.seen) AS seen FROM unnest(@ids::uuid[], @seen::timestamptz[]) AS r (id, seen) GROUP BY r.id
+	), locked AS (
+		SELECT s.id FROM tls_snapshots s WHERE s.workspace_id = @ws AND s.id IN (SELECT id FROM seen) ORDER BY s.id FOR UPDATE
+	)
+	UPDATE tls_snapshots s SET last_seen_at = greatest(s.last_seen_at, r.seen)
+	FROM seen r JOIN locked l ON l.id = r.id
+	WHERE s.workspace_id = @ws AND s.id = r.id`)
 	snapshotByID = db.Define[Snapshot]("certificates.snapshot", `
 	SELECT id, facts, leaf_id, chain, created_at FROM tls_snapshots WHERE workspace_id = @ws AND id = @id`).Called("snapshot")
 	snapshotsByID = db.Define[Snapshot]("certificates.snapshots_by_id", `
@@ -196,8 +211,23 @@ var (
 	// allowLongSweep lifts the time limit of statements for the rest of a transaction.
 	allowLongSweep = db.DefineSystem[string]("certificates.allow_long_sweep", `
 	SELECT set_config('statement_timeout', '1500000', true)`)
-	expireObservations = db.DefineSystemCommand("certificates.expire_observations", `
-	DELETE FROM scan_observations WHERE scanned_at < @before`)
+	ensureObservations = db.DefineSystem[string]("certificates.ensure_observations", `
+	SELECT ensure_observation_partition(@day::date)`)
+	dropObservations = db.DefineSystem[int32]("certificates.drop_observations", `
+	SELECT drop_observation_partitions(@before::date)`)
+	expireSnapshots = db.DefineSystemCommand("certificates.expire_snapshots", `
+	DELETE FROM tls_snapshots s
+	WHERE s.last_seen_at < @before AND NOT EXISTS (
+		SELECT 1 FROM monitored_hosts h WHERE h.workspace_id = s.workspace_id AND h.snapshot_id = s.id)`)
+	// expireCerts removes what only scans have met and nobody has touched.
+	expireCerts = db.DefineSystemCommand("certificates.expire_certificates", `
+	DELETE FROM certificates c
+	WHERE c.last_seen_at < @before AND c.source = 'scan' AND c.owner_member_id IS NULL AND c.version = 1
+		AND NOT EXISTS (
+			SELECT 1 FROM monitored_hosts h WHERE h.workspace_id = c.workspace_id AND h.certificate_id = c.id)
+		AND NOT EXISTS (
+			SELECT 1 FROM tls_snapshots s CROSS JOIN unnest(s.chain) AS link (id)
+			WHERE s.workspace_id = c.workspace_id AND link.id = c.id)`)
 	expireScans = db.DefineSystemCommand("certificates.expire_scans", `
 	DELETE FROM scans WHERE requested_at < @before`)
 )
