@@ -1,11 +1,12 @@
 package certificates
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vigilo/vigilo/internal/certificates/x509lint"
 )
 
 // PressureLevel says how far the scanner goes to keep up (reliability.md 4.9). Each level
@@ -55,25 +56,25 @@ type Pressure struct {
 	Due int
 	// Lag is how late all but one in twenty of the last scans began.
 	Lag time.Duration
-	// Shortened, Skipped and Shed are how many scans of this process got less time, were
+	// Shortened, Stretched and Shed are how many scans of this process got less time, were
 	// left out since the host hardly ever answers, and were left out of a shed class.
-	Shortened, Skipped, Shed int64
+	Shortened, Stretched, Shed int64
 }
 
 // Sentence tells a person what is left out; it is empty while nothing is.
 func (p Pressure) Sentence() string {
-	const behind = "Scans are behind schedule. "
+	const behind = "Scans are behind schedule."
 	switch p.Level {
 	case Calm:
 		return ""
 	case Hurried:
-		return behind + "Hosts that have not answered for long get two seconds instead of twenty."
+		return behind + " Hosts that have not answered for long get two seconds instead of twenty."
 	case Stretched:
-		return behind + "Hosts that have not answered for long are scanned less often."
+		return behind + " Hosts that have not answered for long are scanned less often."
 	case Shedding:
-		return behind + "Hosts that have not answered for long, and valid hosts with an interval of 5 or 15 minutes, are scanned less often."
+		return behind + " Hosts that have not answered for long, and valid hosts with an interval of 5 or 15 minutes, are scanned less often."
 	}
-	return fmt.Sprintf("%slevel %d.", behind, p.Level)
+	return behind
 }
 
 // pressure judges whether the loop keeps up.
@@ -90,7 +91,7 @@ type pressure struct {
 	lags    [lagSamples]time.Duration
 	n       int // lags seen
 
-	shortened, skipped, shed atomic.Int64
+	shortened, stretched, shed atomic.Int64
 }
 
 // began notes how late the scan of a slot began.
@@ -101,7 +102,7 @@ func (p *pressure) began(lag time.Duration) {
 	p.n++
 }
 
-// due reports whether it is time to judge again.
+// isTime reports whether it is time to judge again.
 func (p *pressure) isTime(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +139,7 @@ func (p *pressure) now() Pressure {
 	defer p.mu.Unlock()
 	return Pressure{
 		Level: p.level, Since: p.changed, Due: p.due, Lag: p.lag,
-		Shortened: p.shortened.Load(), Skipped: p.skipped.Load(), Shed: p.shed.Load(),
+		Shortened: p.shortened.Load(), Stretched: p.stretched.Load(), Shed: p.shed.Load(),
 	}
 }
 
@@ -167,12 +168,12 @@ func (p *pressure) handle(level PressureLevel, c claim, t target) handling {
 	case t.Failures >= longDown:
 		stretch := min(maxStretch, 1+int64(t.Failures)/longDown)
 		if level >= Stretched && c.IntervalS > 0 && turn%stretch != 0 {
-			p.skipped.Add(1)
+			p.stretched.Add(1)
 			return leaveOut
 		}
 		p.shortened.Add(1)
 		return inHurry
-	case level >= Shedding && c.IntervalS > 0 && interval <= shedUpTo && t.Status == "valid" && t.Failures == 0 && turn%2 != 0:
+	case level >= Shedding && c.IntervalS > 0 && interval <= shedUpTo && t.Status == Status(x509lint.StatusValid) && t.Failures == 0 && turn%2 != 0:
 		p.shed.Add(1)
 		return leaveOut
 	}
