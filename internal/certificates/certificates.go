@@ -112,8 +112,8 @@ type Service struct {
 	scanner  *tlsscan.Scanner
 	// hurried is scanner with little patience, for hosts that hardly ever answer.
 	hurried *tlsscan.Scanner
-	gate     *addressGate
-	scans    *scanLoop
+	gate    *addressGate
+	scans   *scanLoop
 }
 
 // New returns the service. Run scans what is due; without it only asked-for scans happen.
