@@ -78,9 +78,10 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	}
 	s.Certificates = certificates.New(certificates.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Dialer: k.dialer, Roots: roots,
-		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(),
+		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(), Limits: certificates.Limits(k.cfg.Scan),
 		Plan: s.Members.Plan, Retentions: s.retentions,
 	})
+	k.metrics.Registry().MustRegister(s.Certificates.Metrics()...)
 	s.AlertRules = alertrules.New(alertrules.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log,
 		Hosts: watchedHosts{s.Certificates}, Notifier: alertPeople{s.Notifications}, Webhooks: alertWebhooks{s.Integrations},

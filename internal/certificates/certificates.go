@@ -90,6 +90,8 @@ type Deps struct {
 	Roots x509lint.Roots
 	// ScanConcurrency is how many scans run at once in this process; 0 means 256.
 	ScanConcurrency int
+	// Limits bound what scheduled scans ask of the network.
+	Limits Limits
 	// Timeouts bound a scan; the zero value holds the defaults of tlsscan.
 	Timeouts tlsscan.Timeouts
 	// People lists who may own a host; nil means nobody can be named.
@@ -115,15 +117,18 @@ type Service struct {
 	plan     func(ctx context.Context, tx *db.Tx) (plan.Plan, error)
 	kept     func(ctx context.Context) ([]Kept, error)
 	scanner  *tlsscan.Scanner
-	gate     *addressGate
-	scans    *scanLoop
+	// hurried is scanner with little patience, for hosts that hardly ever answer.
+	hurried *tlsscan.Scanner
+	gate    *addressGate
+	scans   *scanLoop
 }
 
 // New returns the service. Run scans what is due; without it only asked-for scans happen.
 func New(d Deps) *Service {
+	limits := d.Limits.withDefaults()
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, policy: d.Policy, clock: d.Clock, log: d.Log,
-		people: d.People, activity: d.Activity, plan: d.Plan, kept: d.Retentions, gate: newAddressGate(connectionsPerAddress),
+		people: d.People, activity: d.Activity, plan: d.Plan, kept: d.Retentions, gate: newAddressGate(connectionsPerAddress, limits.PerNetwork),
 	}
 	if s.people == nil {
 		s.people = func(context.Context, *db.Tx) ([]Person, error) { return nil, nil }
@@ -141,7 +146,12 @@ func New(d Deps) *Service {
 			return outbound.Fetch(ctx, client, url, maxIssuerBytes)
 		},
 	}
-	s.scans = newScanLoop(s, d.ScanConcurrency)
+	hurried := *s.scanner
+	hurried.Timeouts = tlsscan.Timeouts{
+		Connect: hurriedTimeout, Step: hurriedTimeout, Handshake: hurriedTimeout, AIA: hurriedTimeout, Total: hurriedTimeout,
+	}
+	s.hurried = &hurried
+	s.scans = newScanLoop(s, d.ScanConcurrency, limits)
 	return s
 }
 
@@ -179,18 +189,18 @@ func (s *Service) AddHost(ctx context.Context, a db.Actor, in NewHost) (Host, uu
 		if err := s.checkPlan(ctx, tx, []Host{h}, 1); err != nil {
 			return err
 		}
-		if err := addHosts(ctx, tx, []Host{h}, nextSlot(tx.Now)); err != nil {
+		if err := addHosts(ctx, tx, []Host{h}, time.Time{}); err != nil {
 			return named(err, h)
 		}
-		if err := s.recordAdded(ctx, tx, h); err != nil {
-			return err
+		j := journal{entries: []ledger.Entry{h.added()}}
+		if h.State == Active {
+			sc, err := s.requestScan(ctx, tx, h, &j)
+			if err != nil {
+				return err
+			}
+			scan = sc.ID
 		}
-		if h.State == Paused {
-			return nil
-		}
-		sc, err := s.requestScan(ctx, tx, h)
-		scan = sc.ID
-		return err
+		return s.write(ctx, tx, j)
 	})
 	return h, scan, err
 }
@@ -211,9 +221,8 @@ func (s *Service) withOwner(ctx context.Context, tx *db.Tx, text string, known u
 	return known, c.Err()
 }
 
-func (s *Service) recordAdded(ctx context.Context, tx *db.Tx, h Host) error {
-	_, err := s.ledger.Record(ctx, tx, ledger.Entry{Action: EventHostAdded, Subject: h.subject(), After: h, Payload: h.payload()})
-	return err
+func (h Host) added() ledger.Entry {
+	return ledger.Entry{Action: EventHostAdded, Subject: h.subject(), After: h, Payload: h.payload()}
 }
 
 // refuseTwin answers with the other host's page when the endpoint is watched already.
@@ -339,12 +348,16 @@ func (s *Service) UpdateHost(ctx context.Context, a db.Actor, id uuid.UUID, e Ho
 		if err != nil || len(changes) == 0 {
 			return err
 		}
-		return s.saveEdit(ctx, tx, before, &out)
+		var j journal
+		if err := s.saveEdit(ctx, tx, before, &out, &j); err != nil {
+			return err
+		}
+		return s.write(ctx, tx, j)
 	})
 	return out, err
 }
 
-func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host) error {
+func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host, j *journal) error {
 	if before.Interval != after.Interval {
 		if err := s.checkPlan(ctx, tx, []Host{*after}, 0); err != nil {
 			return err
@@ -367,21 +380,21 @@ func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *H
 			return err
 		}
 	case before.Interval != after.Interval || before.State != after.State || moved:
-		if err := addSchedule(ctx, tx, []Host{*after}, nextSlot(tx.Now)); err != nil {
+		if err := addSchedule(ctx, tx, []Host{*after}, time.Time{}); err != nil {
 			return err
 		}
 	}
-	if err := s.recordEdit(ctx, tx, before, *after); err != nil {
+	if err := j.noteEdit(before, *after); err != nil {
 		return err
 	}
 	if moved {
-		return s.startOver(ctx, tx, after)
+		return s.startOver(ctx, tx, after, j)
 	}
-	return s.judgeAgain(ctx, tx, after)
+	return s.judgeAgain(ctx, tx, after, j)
 }
 
-// recordEdit names a mere pause or resumption as such.
-func (s *Service) recordEdit(ctx context.Context, tx *db.Tx, before, after Host) error {
+// noteEdit names a mere pause or resumption as such.
+func (j *journal) noteEdit(before, after Host) error {
 	action := EventHostUpdated
 	if before.State != after.State {
 		still := after
@@ -397,14 +410,17 @@ func (s *Service) recordEdit(ctx context.Context, tx *db.Tx, before, after Host)
 			}
 		}
 	}
-	_, err := s.ledger.Record(ctx, tx, ledger.Entry{
+	j.entries = append(j.entries, ledger.Entry{
 		Action: action, Subject: after.subject(), Before: before, After: after, Payload: after.payload(),
 	})
-	return err
+	return nil
 }
 
 // startOver forgets what was seen at another endpoint and scans the new one.
-func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host) error {
+func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
+	if err := leave(ctx, tx, *h); err != nil {
+		return err
+	}
 	h.Status, h.StatusDetail, h.NotBefore, h.NotAfter = StatusUnknown, "", nil, noExpiry
 	h.Issuer, h.Subject, h.Key, h.SnapshotID, h.CertificateID = "", "", "", uuid.NullUUID{}, uuid.NullUUID{}
 	h.LastScanAt, h.LastOKAt, h.LastErrorClass, h.LastError, h.Failures = nil, nil, "", "", 0
@@ -417,12 +433,12 @@ func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host) error {
 	if h.State == Paused {
 		return nil
 	}
-	_, err := s.requestScan(ctx, tx, *h)
+	_, err := s.requestScan(ctx, tx, *h, j)
 	return err
 }
 
 // judgeAgain applies present thresholds and the present time to the known certificate.
-func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
+func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
 	if !h.HasCertificate() || h.Status.Failing() {
 		return nil
 	}
@@ -442,8 +458,7 @@ func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
 		if at, ok := edgeAfter(*h.NotBefore, h.NotAfter, h.Policy(), tx.Now); ok {
 			edge = &at
 		}
-		_, err := setEdges.Run(ctx, tx, db.Args{"hosts": []uuid.UUID{h.ID}, "edges": []*time.Time{edge}, "retries": []*time.Time{nil}})
-		if err != nil {
+		if err := scheduleEdges(ctx, tx, []uuid.UUID{h.ID}, []*time.Time{edge}, []*time.Time{nil}, true); err != nil {
 			return err
 		}
 	}
@@ -454,7 +469,8 @@ func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
 		return err
 	}
 	*h = c.after
-	return s.tell(ctx, tx, c)
+	c.note(j, tx.Now)
+	return nil
 }
 
 // SetPaused stops or resumes the scans of a host.
@@ -494,12 +510,15 @@ func (s *Service) RemoveHosts(ctx context.Context, a db.Actor, ids []uuid.UUID) 
 			return fault.NewNotFound("host")
 		}
 		n = len(hosts)
+		var j journal
 		for _, h := range hosts {
-			if _, err := s.ledger.Record(ctx, tx, ledger.Entry{
-				Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload(),
-			}); err != nil {
-				return err
-			}
+			j.entries = append(j.entries, ledger.Entry{Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload()})
+		}
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		if err := leave(ctx, tx, hosts...); err != nil {
+			return err
 		}
 		if _, err := deleteObservations.Run(ctx, tx, db.Args{"ids": ids}); err != nil {
 			return err
@@ -525,6 +544,7 @@ func (s *Service) EditHosts(ctx context.Context, a db.Actor, ids []uuid.UUID, e 
 		if err != nil {
 			return err
 		}
+		var j journal
 		for _, before := range hosts {
 			if len(addTags) > 0 {
 				tags := slices.Concat(before.Tags, addTags)
@@ -542,11 +562,11 @@ func (s *Service) EditHosts(ctx context.Context, a db.Actor, ids []uuid.UUID, e 
 				continue
 			}
 			n++
-			if err := s.saveEdit(ctx, tx, before, &after); err != nil {
+			if err := s.saveEdit(ctx, tx, before, &after, &j); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.write(ctx, tx, j)
 	})
 	return n, err
 }
