@@ -125,6 +125,9 @@ func queueView(r *web.Request, f queueFilter, page db.Page[QueueItem], total int
 		},
 		Pager: ui.Pager{Label: countLabel(total, "approval")},
 	}
+	if r.Can(ReadPolicies) {
+		v.Actions = append(v.Actions, ui.LinkButton{Text: "Policies", Href: r.Path(policiesPath), Icon: "scroll-text"})
+	}
 	tab := func(text, view string, count int64) ui.Tab {
 		t := ui.Tab{Text: text, Href: address(path, url.Values{}, "view", view), Current: f.View == view || view == "" && f.View == "waiting"}
 		if count > 0 {

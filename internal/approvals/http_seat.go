@@ -211,7 +211,7 @@ func fresh(r *web.Request) bool {
 
 // signInAgain leads to the sign-in page even though somebody is signed in, and back here.
 func signInAgain(r *web.Request) string {
-	return "/login?again=1&return_to=" + url.QueryEscape(r.URL.Path)
+	return "/login?again=act&return_to=" + url.QueryEscape(r.URL.Path)
 }
 
 func (p *seatPage) delegationKeys(route routeRow) []string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -358,7 +359,7 @@ func newRow(r *web.Request, h HostItem) views.Row {
 	switch {
 	case h.HasCertificate():
 		e := ui.Expiry{
-			Text: inDays(h.NotAfter, now), Time: moment(h.NotAfter, zone, dateLayout), Tone: expiryTone(h.Host, now),
+			Text: inDays(h.NotAfter, now), Time: timetext.Date(h.NotAfter, zone), Tone: expiryTone(h.Host, now),
 			Percent: lifetimeUsed(*h.NotBefore, h.NotAfter, now),
 		}
 		row.Expiry = &e
@@ -369,7 +370,7 @@ func newRow(r *web.Request, h HostItem) views.Row {
 	}
 	row.Owner = person(h.OwnerID, h.OwnerName)
 	if h.LastScanAt != nil {
-		t := since(*h.LastScanAt, now, zone)
+		t := timetext.Since(*h.LastScanAt, now, zone)
 		row.Scanned = &t
 	}
 	return row
@@ -450,13 +451,13 @@ func newCalendar(r *web.Request, first, next, now time.Time, hosts []HostItem) v
 	v := views.Calendar{
 		Title: "Expiry in " + first.Format("January 2006"), PrevHref: path(prev), PrevText: prev.Format("January"),
 		NextHref: path(next), NextText: next.Format("January"), Today: r.Path("/certificates/calendar"),
-		Lede: count(len(hosts), "certificate") + " end in this month. Days are those of " + zoneName(first) + ".",
+		Lede: count(len(hosts), "certificate") + " end in this month. Days are those of " + first.Location().String() + ".",
 		Month: ui.MonthCalendar{
 			Caption: "Certificates that end in " + first.Format("January 2006"), Weekdays: []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"},
 		},
 	}
 	if len(hosts) == 1 {
-		v.Lede = "1 certificate ends in this month. Days are those of " + zoneName(first) + "."
+		v.Lede = "1 certificate ends in this month. Days are those of " + first.Location().String() + "."
 	}
 	byDay := map[string][]HostItem{}
 	for _, h := range hosts {

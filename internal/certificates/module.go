@@ -36,11 +36,15 @@ func (s *Service) Module() module.Module {
 		Workers: func(w *river.Workers) {
 			river.AddWorker(w, &scanWorker{s: s})
 			river.AddWorker(w, &expireWorker{s: s})
+			river.AddWorker(w, &expireByPlanWorker{s: s})
 		},
-		Schedules: []job.Schedule{{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireArgs{} }}},
-		Search:    s.searchSources(),
-		Refs:      s.resolvers(),
-		Routes:    s.routes,
-		API:       s.operations,
+		Schedules: []job.Schedule{
+			{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireArgs{} }},
+			{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireByPlanArgs{} }},
+		},
+		Search: s.searchSources(),
+		Refs:   s.resolvers(),
+		Routes: s.routes,
+		API:    s.operations,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
 	p.furnishApprovals(t, token, slug, made)
+	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
 	eventually(t, "the hosts were scanned", func() bool {
@@ -104,6 +106,15 @@ func (p *program) furnishApprovals(t *testing.T, token, slug string, made map[st
 	p.create(t, token, slug, "/absences", fmt.Sprintf(`{"start":%q,"end":%q,"reason":%q}`, to, time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339), marker))
 }
 
+// planSilence silences hosts with a tag, which is the comment, too, and is written in JSON.
+// It is planned ahead, so that it keeps nothing from being told.
+func (p *program) planSilence(t *testing.T, token, slug, text string) string {
+	t.Helper()
+	start := time.Now().Add(30 * 24 * time.Hour)
+	return p.create(t, token, slug, "/alert-silences", fmt.Sprintf(`{"comment":%s,"tags":[%s],"starts_at":%q,"ends_at":%q}`,
+		text, text, start.Format(time.RFC3339), start.Add(time.Hour).Format(time.RFC3339)))
+}
+
 // recordPaths returns the addresses of pages about single records: every page with one
 // parameter, filled with an id that it takes.
 func (p *program) recordPaths(t *testing.T, slug string) []string {
@@ -111,6 +122,7 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 	ids := p.idsOf(t, slug)
 	tables := map[string]string{
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
+		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints", "/settings/approval-policies/{id}": "approval_policies",
 		"/settings/delegations/{id}": "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",

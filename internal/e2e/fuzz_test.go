@@ -181,7 +181,9 @@ func (f *fuzzer) try(r request) {
 	// Some reading is recorded, such as an export.
 	if a.status >= 400 && r.route.Method != http.MethodGet && !r.mayRecord {
 		for table, sum := range now {
-			if f.then[table] != sum {
+			// An owner is refused what only platform admins may do, and refusals are recorded.
+			refusal := a.status == http.StatusForbidden && strings.HasPrefix(table, "audit.")
+			if f.then[table] != sum && !refusal {
 				f.t.Errorf("%s: status %d, but %s changed", r, a.status, table)
 			}
 		}
@@ -326,6 +328,7 @@ func tableOf(pattern, name string) string {
 		{"/scans/", "scans"},
 		{"/alert-rules/", "alert_rules"},
 		{"/alerts/", "alerts"},
+		{"/alert-silences/", "alert_silences"},
 		{"/audit/", "audit.event"},
 		{"/members/groups/", "people_groups"},
 		{"/groups/", "people_groups"},

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,7 @@ type Engine struct {
 	work   *river.Client[pgx.Tx]
 	db     *db.DB
 	log    *slog.Logger
+	waker  *waker
 }
 
 // New returns an engine that can insert. It asks nothing of the database yet.
@@ -88,7 +90,9 @@ func New(d *db.DB, log *slog.Logger) (*Engine, error) {
 	// default of 100 ms the second job of a chain, such as dispatch and handle, would go
 	// untold and wait for the next poll.
 	cfg := func() *river.Config {
-		return &river.Config{Schema: schema, Logger: quiet(log), FetchCooldown: river.FetchCooldownMin}
+		return &river.Config{
+			Schema: schema, Logger: quiet(log), FetchCooldown: river.FetchCooldownMin, Middleware: []rivertype.Middleware{&carryTrace{}},
+		}
 	}
 	app, err := river.NewClient(riverpgxv5.New(appPool), cfg())
 	if err != nil {
@@ -98,7 +102,8 @@ func New(d *db.DB, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make job inserter of vigilo_system: %w", err)
 	}
-	return &Engine{app: app, system: system, db: d, log: log}, nil
+	w := &waker{db: d, log: log, queues: map[string]struct{}{}}
+	return &Engine{app: app, system: system, db: d, log: log, waker: w}, nil
 }
 
 // quiet keeps River's own messages at warning and above: its information lines repeat
@@ -156,6 +161,8 @@ type StartOptions struct {
 	// Queues by name with their concurrency; nil means DefaultQueues.
 	Queues   map[string]int
 	Observer Observer
+	// Trace makes the span of an attempt; nil makes none.
+	Trace Tracer
 }
 
 // Start begins to work jobs and returns at once.
@@ -180,8 +187,16 @@ func (e *Engine) Start(ctx context.Context, o StartOptions) error {
 		CancelledJobRetentionPeriod: 24 * time.Hour,
 		DiscardedJobRetentionPeriod: 7 * 24 * time.Hour,
 		ErrorHandler:                errorLog{log: e.log},
-		Middleware:                  []rivertype.Middleware{&kindMiddleware{observe: o.Observer}},
+		Middleware:                  []rivertype.Middleware{&carryTrace{}},
+		// The migration drops the other two.
+		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
+			return name == "river_job_args_index" || name == "river_job_metadata_index"
+		}),
 	}
+	if o.Trace != nil {
+		cfg.Middleware = append(cfg.Middleware, &spanMiddleware{trace: o.Trace})
+	}
+	cfg.Middleware = append(cfg.Middleware, &kindMiddleware{observe: o.Observer})
 	for name, n := range queues {
 		cfg.Queues[name] = river.QueueConfig{MaxWorkers: n}
 	}
