@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/alertrules"
+	"github.com/vigilo/vigilo/internal/approvals"
 	"github.com/vigilo/vigilo/internal/assets"
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
@@ -40,6 +41,7 @@ type Services struct {
 	Assets        *assets.Service
 	Tasks         *tasks.Service
 	Freezes       *freezes.Service
+	Approvals     *approvals.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -79,6 +81,9 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		People: s.freezeOwners, Notifier: freezePeople{s.Notifications}, Certificates: s.certificatesEnding,
 		Activity: freezes.History(k.history()),
 	})
+	s.Approvals = approvals.New(approvals.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Notifier: approvalPeople{s.Notifications},
+	})
 	roots, err := k.certificateRoots()
 	if err != nil {
 		return nil, nil, err
@@ -98,7 +103,8 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Assets.Module(), s.Tasks.Module(), s.Freezes.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Freezes.Module(), s.Approvals.Module(),
+		s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -125,10 +131,22 @@ func (s *Services) wire() {
 		Title: "API tokens", Text: "Service tokens of programs, and every personal token of this workspace.", Path: "/settings/tokens",
 		Icon: "key-round", Permission: identity.CanManageTokens,
 	})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "Approval policies", Text: "Who must agree before something happens.", Path: "/settings/approval-policies",
+		Icon: "clipboard-check", Permission: approvals.ReadPolicies,
+	})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "Delegations", Text: "Who decides approvals in whose place.", Path: "/settings/delegations",
+		Icon: "user-check", Permission: approvals.AdminDelegations,
+	})
+	s.Members.AddHome(s.approvalsNow)
 	s.Members.AddHome(s.alertsNow)
 	s.Members.AddHome(s.certificatesNow)
 	s.Members.AddHome(s.tasksNow)
 	s.wireWork()
+	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
+		return s.Approvals.SeedDefaults(ctx, tx)
+	})
 	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
 		return s.AlertRules.SeedDefaults(ctx, tx)
 	})

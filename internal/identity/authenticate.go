@@ -62,6 +62,7 @@ func (s *Service) Session(ctx context.Context, token, slug string) (p web.Princi
 func (f sessionFound) principal(now time.Time) web.Principal {
 	p := web.Principal{
 		Kind: db.ActorUser, ID: f.UserID, SessionID: f.SessionID, AuthMethod: f.AuthMethod, LastWorkspace: f.LastSlug,
+		SignedInAt: f.SignedInAt, MFA: f.AMR,
 		User: web.User{
 			ID: f.UserID, Name: f.Name, Email: f.Email, TimeZone: f.TimeZone, Theme: f.Theme, Shortcuts: f.Shortcuts,
 			PlatformAdmin: f.PlatformAdmin,

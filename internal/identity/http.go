@@ -60,6 +60,10 @@ func returnTo(values url.Values) string {
 func (s *Service) showLogin(r *web.Request) error {
 	back := returnTo(r.URL.Query())
 	switch {
+	case r.SignedIn() && r.URL.Query().Get("again") == "act":
+		return s.loginPage(r, back, http.StatusOK, &ui.Notice{
+			Tone: ui.Info, Title: "Sign in again", Text: "What you are about to do asks that you prove anew who you are.",
+		})
 	case r.SignedIn() && r.URL.Query().Has("again"):
 		return s.loginPage(r, back, http.StatusOK, &ui.Notice{
 			Tone: ui.Info, Title: "Sign in again for this workspace",

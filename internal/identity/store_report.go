@@ -16,7 +16,9 @@ import (
 type sessionFound struct {
 	SessionID     uuid.UUID     `db:"session_id"`
 	AuthMethod    string        `db:"auth_method"`
+	AMR           string        `db:"amr"`
 	CreatedAt     time.Time     `db:"created_at"`
+	SignedInAt    time.Time     `db:"signed_in_at"`
 	LastSeenAt    time.Time     `db:"last_seen_at"`
 	LongestIdle   int64         `db:"longest_idle"` // seconds
 	RolesDigest   []byte        `db:"roles_digest"`
@@ -65,7 +67,7 @@ type tokenFound struct {
 }
 
 var findSession = db.DefineSystem[sessionFound]("identity.find_session", `
-	SELECT s.id AS session_id, s.auth_method, s.created_at, s.last_seen_at, s.longest_idle, s.roles_digest,
+	SELECT s.id AS session_id, s.auth_method, s.amr, s.created_at, s.signed_in_at, s.last_seen_at, s.longest_idle, s.roles_digest,
 		s.token_hash = @hash AS current,
 		coalesce(s.last_workspace, u.last_workspace) AS last_workspace, coalesce(lw.slug, '') AS last_slug,
 		u.id AS user_id, u.name, u.email, coalesce(u.time_zone, '') AS time_zone, u.theme, u.shortcuts, u.platform_admin,

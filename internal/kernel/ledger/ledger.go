@@ -92,10 +92,10 @@ var insertEntries = db.DefineCommand("ledger.insert_entries", `
 				reason, diff, detail, salt, emits, title, severity, payload)
 	), audited AS (
 		INSERT INTO audit.event (workspace_id, event_id, occurred_at, action, category, outcome, severity, actor_kind,
-			actor_id, auth_method, session_id, target_type, target_id, target_key, parent_type, parent_id,
+			actor_id, auth_method, session_id, mfa, target_type, target_id, target_key, parent_type, parent_id,
 			request_id, trace_id, ip, pii_ref, reason, diff, detail, leaf_salt)
 		SELECT @ws, e.id, @now, e.action, e.category, e.outcome, e.ocsf, @actor_kind,
-			@actor_id, @auth_method, @session_id, e.target_type, e.target_id, e.target_key, e.parent_type, e.parent_id,
+			@actor_id, @auth_method, @session_id, @mfa, e.target_type, e.target_id, e.target_key, e.parent_type, e.parent_id,
 			@request_id, @trace_id, @ip, @pii_ref, e.reason, e.diff, e.detail, e.salt
 		FROM entry e
 	), told AS (

@@ -58,6 +58,8 @@ type Principal struct {
 	User          User
 	TokenName     string
 	SessionID     uuid.UUID
+	SignedInAt    time.Time // of the session, zero without one
+	MFA           string    // the claim amr, as the provider said
 	AuthMethod    string
 	Workspace     *Workspace
 	Role          access.Role

@@ -317,6 +317,7 @@ func (s *Server) identify(r *Request) error {
 		a.Name = p.TokenName
 	}
 	a.PlatformAdmin, a.Scopes, a.AuthMethod, a.SessionID = p.User.PlatformAdmin, p.Scopes, p.AuthMethod, p.SessionID
+	a.SignedInAt, a.MFA = p.SignedInAt, p.MFA
 	if p.Workspace != nil {
 		r.Workspace = *p.Workspace
 		a.WorkspaceID, a.Role = p.Workspace.ID, string(p.Role)
