@@ -52,7 +52,11 @@ CREATE TABLE sessions (
     previous_hash  bytea CHECK (octet_length(previous_hash) = 32),
     previous_until timestamptz,
     created_at     timestamptz NOT NULL,
+    -- When the person last proved who they are: at a provider that still knew them, that
+    -- was before the session began.
+    signed_in_at   timestamptz NOT NULL,
     last_seen_at   timestamptz NOT NULL,
+    longest_idle   bigint NOT NULL DEFAULT 0, -- seconds; the longest pause so far
     expires_at     timestamptz NOT NULL,
     revoked_at     timestamptz,
     revoked_reason text

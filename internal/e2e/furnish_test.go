@@ -67,6 +67,7 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
+	p.furnishApprovals(t, token, slug, made)
 	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
@@ -93,6 +94,33 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	return made
 }
 
+// furnishApprovals adds a policy, a delegation and an absence.
+func (p *program) furnishApprovals(t *testing.T, token, slug string, made map[string]string) {
+	t.Helper()
+	made["policy"] = p.create(t, token, slug, "/approval-policies", fmt.Sprintf(
+		`{"name":%q,"match":{"asset_tags":[%q]},"stages":[{"order":5,"name":%q,"mode":"any","sources":[{"kind":"role","role":"approver"}]}]}`, marker, marker, marker))
+	var people struct {
+		Items []struct {
+			UserID string `json:"user_id"`
+			Role   string `json:"role"`
+		} `json:"items"`
+	}
+	a := p.get(t, token, "/ws/"+slug+"/api/v1/members")
+	if err := json.Unmarshal([]byte(a.body), &people); err != nil {
+		t.Fatalf("members: %v in %s", err, clip(a.body))
+	}
+	from := time.Now().UTC().Format(time.RFC3339)
+	to := time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)
+	for _, m := range people.Items {
+		if m.Role == "approver" || m.Role == "admin" {
+			made["delegation"] = p.create(t, token, slug, "/delegations", fmt.Sprintf(
+				`{"delegate_id":%q,"kind":"assist","start":%q,"end":%q,"reason":%q}`, m.UserID, from, to, marker))
+			break
+		}
+	}
+	p.create(t, token, slug, "/absences", fmt.Sprintf(`{"start":%q,"end":%q,"reason":%q}`, to, time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339), marker))
+}
+
 // planSilence silences hosts with a tag, which is the comment, too, and is written in JSON.
 // It is planned ahead, so that it keeps nothing from being told.
 func (p *program) planSilence(t *testing.T, token, slug, text string) string {
@@ -113,6 +141,8 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints", "/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
 		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes",
+		"/settings/approval-policies/{id}": "approval_policies",
+		"/settings/delegations/{id}":       "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

@@ -138,7 +138,7 @@ func (s *Service) signInOIDC(ctx context.Context, id oidcrp.Identity, c client, 
 	}
 	return s.admit(ctx, u, &id, newSession{
 		client: c, method: MethodOIDC, issuer: id.Issuer, subject: id.Subject, sid: id.SessionID, idToken: sealed,
-		amr: strings.Join(id.AMR, " "),
+		amr: strings.Join(id.AMR, " "), authTime: id.AuthTime,
 	}, returnTo)
 }
 
@@ -214,6 +214,9 @@ type newSession struct {
 	sid     string
 	idToken []byte // sealed
 	amr     string
+	// authTime is when the provider says that the person proved who they are, zero when it
+	// does not say.
+	authTime time.Time
 }
 
 const idTokenPurpose = "identity.id_token"
@@ -240,10 +243,14 @@ func (s *Service) startSession(ctx context.Context, n newSession) (token string,
 				return err
 			}
 		}
+		signedIn := tx.Now
+		if !n.authTime.IsZero() && n.authTime.Before(tx.Now) {
+			signedIn = n.authTime
+		}
 		if _, err := insertSession.Run(ctx, tx, db.Args{
 			"id": id, "hash": hash, "user": n.userID, "method": n.method, "issuer": n.issuer, "subject": n.subject,
 			"sid": n.sid, "id_token": n.idToken, "amr": n.amr, "ip": address(n.ip), "user_agent": n.userAgent,
-			"expires": tx.Now.Add(s.Absolute),
+			"expires": tx.Now.Add(s.Absolute), "signed_in": signedIn,
 		}); err != nil {
 			return err
 		}

@@ -75,9 +75,9 @@ const endSession = `
 var (
 	insertSession = db.DefineSystemCommand("identity.insert_session", `
 	INSERT INTO sessions (id, token_hash, user_id, auth_method, issuer, subject, sid, id_token, amr, ip, user_agent,
-		created_at, last_seen_at, expires_at)
+		created_at, signed_in_at, last_seen_at, expires_at)
 	VALUES (@id, @hash, @user, @method, nullif(@issuer, ''), nullif(@subject, ''), nullif(@sid, ''), @id_token, @amr, @ip,
-		@user_agent, @now, @now, @expires)`)
+		@user_agent, @now, @signed_in, @now, @expires)`)
 	sessionByHash = db.DefineSystem[sessionHint]("identity.session_hint", `
 	SELECT id_token, auth_method FROM sessions
 	WHERE (token_hash = @hash OR previous_hash = @hash AND previous_until > @now)

@@ -10,6 +10,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/tasks"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -199,7 +200,8 @@ func taskActions(t Item) []ui.Button {
 func (s *Service) taskFacts(r *web.Request, t Item) []ui.Fact {
 	zone, now := r.Zone(), r.Now()
 	moment := func(at time.Time) *ui.Time {
-		return &ui.Time{ISO: at.UTC().Format(time.RFC3339), Text: at.In(zone).Format("2 Jan 2006, 15:04"), Title: at.In(zone).Format(longLayout)}
+		t := timetext.Minute(at, zone)
+		return &t
 	}
 	badge := stateBadge(t)
 	out := []ui.Fact{

@@ -25,6 +25,20 @@ const keys = {
   Enter: () => $(".row-link", rows()[cursor] ?? document.createElement("i"))?.click(),
 };
 
+// A list may give its bulk actions keys of their own. They act on the selected rows, or on
+// the row of the cursor when none is selected.
+function bulkKey(key) {
+  const button = $(`.bulk [data-hotkey="${CSS.escape(key)}"]`);
+  if (!button) return false;
+  if (!boxesOf(button.form).some((b) => b.checked)) {
+    const box = rows()[cursor]?.querySelector(".check");
+    if (!box) return false;
+    box.click();
+  }
+  button.click();
+  return true;
+}
+
 document.addEventListener("keydown", (e) => {
   if ((e.ctrlKey || e.metaKey) && !e.shiftKey && e.key.toLowerCase() === "k") {
     e.preventDefault();
@@ -48,7 +62,10 @@ document.addEventListener("keydown", (e) => {
   }
   // Enter belongs to whatever has the focus, unless that is the page itself.
   if (e.key === "Enter" && e.target !== document.body) return;
-  if (!Object.hasOwn(keys, e.key)) return;
+  if (!Object.hasOwn(keys, e.key)) {
+    if (bulkKey(e.key)) e.preventDefault();
+    return;
+  }
   if (e.key !== "Enter") e.preventDefault();
   keys[e.key]();
 });

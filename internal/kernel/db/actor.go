@@ -3,6 +3,7 @@ package db
 import (
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -57,6 +58,10 @@ type Actor struct {
 	Reason     string
 	AuthMethod string
 	SessionID  uuid.UUID
+	// SignedInAt is when the session began, zero without one; MFA is how the person proved
+	// who they are, as the identity provider said (the claim amr), empty when it did not.
+	SignedInAt time.Time
+	MFA        string
 	RequestID  uuid.UUID
 	IP         netip.Addr
 	UserAgent  string

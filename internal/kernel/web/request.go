@@ -58,12 +58,17 @@ type Principal struct {
 	User          User
 	TokenName     string
 	SessionID     uuid.UUID
+	SignedInAt    time.Time // of the session, zero without one
+	MFA           string    // the claim amr, as the provider said
 	AuthMethod    string
 	Workspace     *Workspace
 	Role          access.Role
 	Scopes        []string
 	Memberships   []Membership
 	LastWorkspace string
+	// SignInAgain says that the session is too old for the workspace asked for, which
+	// ends sessions sooner than the installation does. Workspace is nil then.
+	SignInAgain bool
 	// NewToken replaces the session token in the browser; empty keeps it.
 	NewToken string
 }

@@ -1,0 +1,92 @@
+package approvals
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/web"
+	views "github.com/vigilo/vigilo/templates/approvals"
+	"github.com/vigilo/vigilo/templates/ui"
+)
+
+func (s *Service) showDelegations(r *web.Request) error {
+	q := r.URL.Query()
+	path := r.Path(delegationsPath)
+	view := q.Get("view")
+	query := delegationList.Query()
+	if view == "over" {
+		query.Filter("over", nil)
+	} else {
+		view = ""
+		query.Filter("current", nil)
+	}
+	text := strings.ToValidUTF8(strings.ReplaceAll(strings.TrimSpace(q.Get("q")), "\x00", ""), "")
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "")
+	}
+	if text != "" {
+		query.Filter("text", db.Args{"text": text})
+	}
+	query, err := query.Sort(q.Get("sort")).After(q.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	var page *db.PageResult[Delegation]
+	var count *db.Result[int64]
+	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { page, count = query.Queue(b), query.QueueCount(b) }); err != nil {
+		return err
+	}
+	total, _ := count.First()
+	v := views.Delegations{
+		Head:    ui.PageHead{Title: "Delegations", Lede: "Who decides approvals in whose place."},
+		Actions: []ui.LinkButton{{Text: "New delegation", Href: path + "/new", Icon: "plus", Kind: ui.Primary}},
+		Tabs: ui.Tabs{Label: "State", Items: []ui.Tab{
+			{Text: "Running and coming", Href: path, Current: view == ""}, {Text: "Over", Href: path + "?view=over", Current: view == "over"},
+		}},
+		Filters: ui.Filters{Action: path, Results: "results", Search: ui.Search{Name: "q", Value: text, Label: "Filter by name or key", Placeholder: "Filter by the beginning of a name"}},
+		Columns: columns(path, q, query.SortInUse(), []sortColumn{
+			{"key", ui.Column{Text: "For"}},
+			{"", ui.Column{Text: "Who decides"}},
+			{"", ui.Column{Text: "Covers", Leaves: ui.LeavesNext}},
+			{"", ui.Column{Text: "Starts", Leaves: ui.LeavesThird}},
+			{"ends_at", ui.Column{Text: "Ends", Leaves: ui.LeavesLast}},
+			{"", ui.Column{Text: "State"}},
+			{"", ui.Column{Text: "Actions", Hidden: true, End: true}},
+		}),
+		Pager: ui.Pager{Label: countLabel(total, "delegation")},
+	}
+	if view != "" {
+		v.Filters.Hidden = []ui.Hidden{{Name: "view", Value: view}}
+	}
+	for _, d := range page.Page.Items {
+		v.Rows = append(v.Rows, delegationRowView(r, d))
+	}
+	if page.Page.Next != "" {
+		v.Pager.Next = address(path, q, "cursor", page.Page.Next)
+	}
+	if page.Page.Prev != "" {
+		v.Pager.Prev = address(path, q, "cursor", page.Page.Prev)
+	}
+	if len(v.Rows) == 0 {
+		v.Empty = &ui.Empty{Icon: "user-check", Title: "No delegation", Text: "Approvals go to the people whom policies name.", Actions: v.Actions}
+		if text != "" {
+			v.Empty = &ui.Empty{Icon: "filter", Title: "No delegation matches", Text: fmt.Sprintf("Remove the text “%s” to see more.", text), Actions: []ui.LinkButton{{Text: "Clear all", Href: path}}}
+		}
+	}
+	return r.Page(web.Page{Title: "Delegations", Crumbs: []web.Crumb{{Text: "Admin"}, {Text: "Delegations"}}}, views.DelegationsPage(v))
+}
+
+func delegationRowView(r *web.Request, d Delegation) views.DelegationRow {
+	path := r.Path(delegationsPath + "/" + d.ID.String())
+	row := views.DelegationRow{
+		Link: ui.RowLink{Key: d.Key, Text: title(nameOr(d.PrincipalName)), Sub: scopeText(d), Href: path}, To: title(nameOr(d.DelegateName)),
+		Scope: scopeText(d), From: moment(r, d.Start), Until: moment(r, d.End), State: delegationBadge(d, r.Now()),
+	}
+	if d.RevokedAt == nil && d.End.After(r.Now()) {
+		row.Menu = &ui.Menu{ID: "delegation-" + d.ID.String(), Label: "Actions for " + d.Key, Icon: "ellipsis", IconOnly: true, Small: true, Items: []ui.MenuItem{
+			{Text: "Edit", Href: path, Icon: "pencil"}, {Text: "Revoke", Href: path + "/revoke", Icon: "ban", Danger: true},
+		}}
+	}
+	return row
+}
