@@ -15,6 +15,7 @@ import (
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
+	"github.com/vigilo/vigilo/internal/changes"
 	"github.com/vigilo/vigilo/internal/freezes"
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
@@ -40,8 +41,9 @@ type Services struct {
 	Integrations  *integrations.Service
 	Assets        *assets.Service
 	Tasks         *tasks.Service
-	Freezes       *freezes.Service
 	Approvals     *approvals.Service
+	Freezes       *freezes.Service
+	Changes       *changes.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -76,13 +78,18 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assignees, Notify: s.tellAssignees,
 		Activity: tasks.History(k.history()),
 	})
+	s.Approvals = approvals.New(approvals.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Notifier: approvalPeople{s.Notifications},
+	})
 	s.Freezes = freezes.New(freezes.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Assets: s.Assets,
 		People: s.freezeOwners, Notifier: freezePeople{s.Notifications}, Certificates: s.certificatesEnding,
 		Activity: freezes.History(k.history()),
 	})
-	s.Approvals = approvals.New(approvals.Deps{
-		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Notifier: approvalPeople{s.Notifications},
+	s.Changes = changes.New(changes.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Approvals: s.Approvals, Assets: s.Assets,
+		Freezes: s.Freezes, Tasks: s.Tasks, Index: k.index, People: s.changePeople, Notify: s.tellAboutChanges,
+		Activity: changes.History(k.history()), Trail: k.trail(),
 	})
 	roots, err := k.certificateRoots()
 	if err != nil {
@@ -103,7 +110,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Assets.Module(), s.Tasks.Module(), s.Freezes.Module(), s.Approvals.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Freezes.Module(), s.Approvals.Module(), s.Changes.Module(),
 		s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
@@ -144,6 +151,7 @@ func (s *Services) wire() {
 	s.Members.AddHome(s.certificatesNow)
 	s.Members.AddHome(s.tasksNow)
 	s.wireWork()
+	s.wireChanges()
 	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
 		return s.Approvals.SeedDefaults(ctx, tx)
 	})
