@@ -48,5 +48,8 @@ func (w *world) seedContent(ctx context.Context, ws uuid.UUID, owner identity.Us
 	if err := w.seedWork(ctx, a); err != nil {
 		return err
 	}
-	return w.seedFreezes(ctx, a)
+	if err := w.seedFreezes(ctx, a); err != nil {
+		return err
+	}
+	return w.seedChanges(ctx, a)
 }
