@@ -5,10 +5,10 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"strings"
 	"time"
@@ -167,8 +167,23 @@ func (d *DB) SystemRead() Session { return systemConn{Pool: d.system, now: d.clo
 
 // Batch collects reads of one page, so that they cost one round trip.
 type Batch struct {
-	b    *pgx.Batch
+	b    pgx.Batch
 	auto Args
+	err  error // the first statement whose arguments did not fit
+}
+
+func (b *Batch) queue(name string, q query, args Args, read func(pgx.Rows) error) {
+	bound, err := q.bind(args, b.auto)
+	if err != nil {
+		b.err = cmp.Or(b.err, fmt.Errorf("%s: %w", name, err))
+		return
+	}
+	b.b.Queue(q.sql, bound...).Query(func(rows pgx.Rows) error {
+		if err := read(rows); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
 }
 
 // ReadBatch runs the statements that fill queues in one round trip and one implicit
@@ -177,10 +192,16 @@ func (d *DB) ReadBatch(ctx context.Context, a Actor, fill func(b *Batch)) error 
 	if a.WorkspaceID == uuid.Nil {
 		return ErrNoWorkspace
 	}
-	b := &Batch{b: &pgx.Batch{}, auto: Args{"ws": a.WorkspaceID, "now": d.clock.Now()}}
+	b := &Batch{auto: Args{"ws": a.WorkspaceID, "now": d.clock.Now()}}
 	b.b.Queue("select set_config('app.workspace_id',$1,true)", a.WorkspaceID.String())
 	fill(b)
-	return Classify(d.app.SendBatch(ctx, b.b).Close())
+	if b.err != nil {
+		return b.err
+	}
+	if b.b.Len() == 1 {
+		return nil // nothing is asked for
+	}
+	return Classify(d.app.SendBatch(ctx, &b.b).Close())
 }
 
 // WriteBatch is ReadBatch for statements that also write: they cost one round trip instead
@@ -216,19 +237,6 @@ func (d *DB) Listen(ctx context.Context, channel string, ready func(), fn func(p
 // Args are named arguments. Statements may also use @ws and @now, which the session
 // supplies.
 type Args map[string]any
-
-func (a Args) with(auto Args, names []string) pgx.StrictNamedArgs {
-	out := make(pgx.StrictNamedArgs, len(a)+2)
-	maps.Copy(out, a)
-	for _, n := range names {
-		if v, ok := auto[n]; ok {
-			if _, given := out[n]; !given {
-				out[n] = v
-			}
-		}
-	}
-	return out
-}
 
 // Classify turns a failure of the connection into fault.Unavailable and leaves every
 // other error as it is.
