@@ -52,19 +52,17 @@ func (s *Service) Inbox(ctx context.Context, a db.Actor, f InboxFilter) (Inbox, 
 	return Inbox{Page: page.Page, Unread: n}, nil
 }
 
-// bell reads what the bell shows, in one round trip.
-func (s *Service) bell(ctx context.Context, a db.Actor) (unread int64, newest []Item, err error) {
-	var count *db.Result[int64]
-	var items *db.Result[Item]
-	err = s.db.ReadBatch(ctx, a, func(b *db.Batch) {
-		count = countUnread.Queue(b, db.Args{"user": a.UserID})
-		items = newestUnread.Queue(b, db.Args{"user": a.UserID})
-	})
-	if err != nil {
-		return 0, nil, err
+// bell is what the bell shows, once its batch has run.
+type bell struct {
+	unread *db.Result[int64]
+	newest *db.Result[Item]
+}
+
+func queueBell(b *db.Batch, a db.Actor) bell {
+	return bell{
+		unread: countUnread.Queue(b, db.Args{"user": a.UserID}),
+		newest: newestUnread.Queue(b, db.Args{"user": a.UserID}),
 	}
-	unread, _ = count.First()
-	return unread, items.Rows, nil
 }
 
 // MarkRead marks notifications of the actor as read and returns how many were not. Ids
