@@ -123,9 +123,10 @@ func (f hostFilter) narrow(q *db.ListQuery[HostItem], now time.Time) error {
 	switch f.View {
 	case viewExpiring:
 		q.Filter("active", nil)
-		q.Filter("from", db.Args{"expires_from": now})
+		q.Filter("in_time", nil)
+		q.Filter("from", db.Args{"expires_from": startOfDay(now)})
 		if f.Before.IsZero() {
-			q.Filter("before", db.Args{"expires_before": now.Add(soonDays * 24 * time.Hour)})
+			q.Filter("before", db.Args{"expires_before": startOfDay(now).AddDate(0, 0, soonDays+1)})
 		}
 	case viewPaused:
 		q.Filter("paused", nil)

@@ -90,9 +90,6 @@ var (
 	ON CONFLICT DO NOTHING`)
 	deleteTags = db.DefineCommand("certificates.delete_tags", `
 	DELETE FROM host_tags WHERE workspace_id = @ws AND host_id = @id`)
-	tagCounts = db.Define[nameCount]("certificates.tag_counts", `
-	SELECT tag AS name, count(*) AS count FROM host_tags WHERE workspace_id = @ws GROUP BY tag ORDER BY count(*) DESC, tag LIMIT 50`)
-
 	insertTokens = db.DefineCommand("certificates.insert_tokens", `
 	INSERT INTO host_tokens (workspace_id, host_id, origin, token)
 	SELECT @ws, r.host_id, @origin, r.token FROM unnest(@hosts::uuid[], @tokens::text[]) AS r(host_id, token)
@@ -120,11 +117,6 @@ type endpointRow struct {
 	STARTTLS   string    `db:"starttls"`
 	ServerName string    `db:"server_name"`
 	Family     string    `db:"family"`
-}
-
-type nameCount struct {
-	Name  string `db:"name"`
-	Count int64  `db:"count"`
 }
 
 type foundHost struct {

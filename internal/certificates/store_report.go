@@ -26,15 +26,15 @@ var (
 	hostItem = db.Define[HostItem]("certificates.host_item", `
 	SELECT `+hostItemColumns+` FROM monitored_hosts h WHERE h.workspace_id = @ws AND h.id = @id`).Called("host")
 
-	ownerCounts = db.Define[ownerCount]("certificates.owner_counts", `
-	SELECT o.owner_member_id AS id, u.name, o.count
+	// ownerNames names the owners that a filter offers.
+	ownerNames = db.Define[ownerName]("certificates.owner_names", `
+	SELECT m.id, u.name
 	FROM (
-		SELECT owner_member_id, count(*) AS count FROM monitored_hosts
-		WHERE workspace_id = @ws AND owner_member_id IS NOT NULL
-		GROUP BY owner_member_id ORDER BY count(*) DESC LIMIT 50) AS o
-	JOIN members m ON m.workspace_id = @ws AND m.id = o.owner_member_id
+		SELECT key FROM (`+mostFrequent(countOwner)+`) AS frequent
+		UNION SELECT key FROM host_counts WHERE workspace_id = @ws AND kind = 'owner' AND NOT merged) AS o
+	JOIN members m ON m.workspace_id = @ws AND m.id = o.key::uuid
 	JOIN users u ON u.id = m.user_id
-	ORDER BY u.name, o.owner_member_id`)
+	ORDER BY u.name, m.id`)
 
 	hostList = db.DefineList(db.ListSpec[HostItem]{
 		Name: "certificates.hosts", Columns: hostItemColumns, From: "monitored_hosts h", Where: "h.workspace_id = @ws",
@@ -43,6 +43,7 @@ var (
 			"hostname": "h.hostname = @hostname",
 			"status":   "h.status = ANY(@statuses)",
 			"active":   "h.state = 'active'",
+			"in_time":  "h.status <> 'expired'",
 			"paused":   "h.state = 'paused'",
 			"from":     "h.leaf_not_after >= @expires_from",
 			"before":   "h.leaf_not_after < @expires_before",
@@ -68,33 +69,6 @@ var (
 		Default: "expires", IDExpr: "h.id", ID: func(h HostItem) uuid.UUID { return h.ID },
 	})
 
-	summary = db.Define[summaryRow]("certificates.summary", `
-	SELECT
-		`+capped("true")+` AS total,
-		`+capped("state = 'active' AND status = 'expired'")+` AS expired,
-		`+capped("state = 'active' AND leaf_not_after >= @now AND leaf_not_after < @soon")+` AS soon,
-		`+capped("state = 'active' AND status = ANY(@failing)")+` AS failing,
-		`+capped("state = 'active' AND status = ANY(@misconfigured)")+` AS misconfigured,
-		`+capped("state = 'active' AND status = 'valid'")+` AS healthy,
-		`+capped("state = 'active' AND status = ANY(@attention)")+` AS attention,
-		`+capped("state = 'paused'")+` AS paused`)
-
-	// expiringWeeks counts certificates by the week in which they end, 0 for the coming seven
-	// days. Counting stops where no bar could be told from another.
-	expiringWeeks = db.Define[weekRow]("certificates.expiring_weeks", `
-	SELECT floor(extract(epoch FROM (leaf_not_after - @now)) / 604800)::int AS week, count(*) AS count
-	FROM (
-		SELECT leaf_not_after FROM monitored_hosts
-		WHERE workspace_id = @ws AND leaf_not_after >= @now AND leaf_not_after < @until AND state = 'active'
-		ORDER BY leaf_not_after LIMIT 10000) AS soon
-	GROUP BY 1
-	ORDER BY 1`)
-
-	issuerCounts = db.Define[nameCount]("certificates.issuer_counts", `
-	SELECT issuer AS name, count(*) AS count
-	FROM (SELECT issuer FROM monitored_hosts WHERE workspace_id = @ws AND issuer <> '' LIMIT 10000) AS sample
-	GROUP BY issuer ORDER BY count(*) DESC, issuer LIMIT 50`)
-
 	expiringIn = db.Define[HostItem]("certificates.expiring_in", `
 	SELECT `+hostItemColumns+`
 	FROM monitored_hosts h
@@ -116,30 +90,7 @@ func wordFilter(arg string) string {
 	return `h.id IN (SELECT t.host_id FROM host_tokens t WHERE t.workspace_id = @ws AND t.token >= @` + arg + `_from AND t.token < @` + arg + `_upto)`
 }
 
-// capped counts hosts of the workspace and stops where the pages say "10,000+".
-func capped(cond string) string {
-	return "(SELECT count(*) FROM (SELECT 1 FROM monitored_hosts WHERE workspace_id = @ws AND " + cond +
-		" LIMIT " + strconv.Itoa(db.CountCap+1) + ") AS c)"
-}
-
-type summaryRow struct {
-	Total         int64 `db:"total"`
-	Expired       int64 `db:"expired"`
-	Soon          int64 `db:"soon"`
-	Failing       int64 `db:"failing"`
-	Misconfigured int64 `db:"misconfigured"`
-	Healthy       int64 `db:"healthy"`
-	Attention     int64 `db:"attention"`
-	Paused        int64 `db:"paused"`
-}
-
-type weekRow struct {
-	Week  int32 `db:"week"`
-	Count int64 `db:"count"`
-}
-
-type ownerCount struct {
-	ID    uuid.UUID `db:"id"`
-	Name  string    `db:"name"`
-	Count int64     `db:"count"`
+type ownerName struct {
+	ID   uuid.UUID `db:"id"`
+	Name string    `db:"name"`
 }
