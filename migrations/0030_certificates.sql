@@ -19,6 +19,8 @@ CREATE TABLE monitored_hosts (
     scan_interval        text NOT NULL CHECK (scan_interval IN ('5m', '15m', '1h', '6h', '24h')),
     state                text NOT NULL CHECK (state IN ('active', 'paused')),
     owner_member_id      uuid,
+    -- Sorted, each once. host_tags holds them once more, to find hosts by.
+    tags                 text[] COLLATE "C" NOT NULL DEFAULT '{}' CHECK (array_position(tags, NULL) IS NULL),
     warn_days            integer CHECK (warn_days BETWEEN 1 AND 3650),
     critical_days        integer CHECK (critical_days BETWEEN 1 AND 3650),
     version              bigint NOT NULL DEFAULT 1,
@@ -64,6 +66,7 @@ SELECT tenant_table('monitored_hosts');
 SELECT require_audit('monitored_hosts',
     'hostname, port, server_name, starttls, family, scan_interval, state, warn_days, critical_days');
 
+-- Hosts by tag. Triggers write it from the tags of hosts, in whose rows lists read them.
 CREATE TABLE host_tags (
     workspace_id uuid NOT NULL,
     host_id      uuid NOT NULL,
@@ -74,6 +77,30 @@ CREATE TABLE host_tags (
 CREATE INDEX host_tags_by_host ON host_tags (workspace_id, host_id);
 SELECT tenant_table('host_tags', 'SELECT, INSERT, DELETE');
 
+-- +goose StatementBegin
+CREATE FUNCTION put_tags() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    INSERT INTO host_tags (workspace_id, host_id, tag)
+    SELECT h.workspace_id, h.id, t.tag FROM changed h CROSS JOIN LATERAL unnest(h.tags) AS t(tag);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION replace_tags() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    DELETE FROM host_tags WHERE workspace_id = NEW.workspace_id AND host_id = NEW.id AND tag <> ALL (NEW.tags);
+    INSERT INTO host_tags (workspace_id, host_id, tag)
+    SELECT NEW.workspace_id, NEW.id, t.tag FROM unnest(NEW.tags) AS t(tag) WHERE t.tag <> ALL (OLD.tags);
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION put_tags(), replace_tags() FROM PUBLIC;
+CREATE TRIGGER tags_added AFTER INSERT ON monitored_hosts
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION put_tags();
+CREATE TRIGGER tags_changed AFTER UPDATE OF tags ON monitored_hosts
+    FOR EACH ROW WHEN (OLD.tags IS DISTINCT FROM NEW.tags) EXECUTE FUNCTION replace_tags();
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER tags_added;
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER tags_changed;
+
 -- How many hosts there are of each kind, so that no page counts them. A change of hosts adds
 -- rows with what it adds and takes away, whoever makes it; a count is the sum of its rows.
 -- Rows are only added, so two changes never wait for each other, and a job puts those of
@@ -83,7 +110,8 @@ SELECT tenant_table('host_tags', 'SELECT, INSERT, DELETE');
 CREATE TABLE host_counts (
     workspace_id uuid NOT NULL,
     -- status: key is state and status; ends: the day in UTC, of active hosts that have not
-    -- expired; issuer, owner (a membership) and tag: all hosts that have one.
+    -- expired, as seven digits that count from 1970; issuer, owner (a membership) and tag: all
+    -- hosts that have one.
     kind         text COLLATE "C" NOT NULL CHECK (kind IN ('status', 'ends', 'issuer', 'owner', 'tag')),
     key          text COLLATE "C" NOT NULL,
     delta        integer NOT NULL CHECK (delta <> 0),
@@ -104,7 +132,7 @@ GRANT SELECT (workspace_id, merged) ON host_counts TO vigilo_system;
 CREATE FUNCTION host_count_keys(state text, status text, leaf_not_after timestamptz, issuer text, owner uuid)
 RETURNS TABLE (kind text, key text) LANGUAGE sql STABLE AS $$
     SELECT 'status', state || ' ' || status
-    UNION ALL SELECT 'ends', to_char(leaf_not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+    UNION ALL SELECT 'ends', lpad(greatest(0, (leaf_not_after AT TIME ZONE 'UTC')::date - DATE '1970-01-01')::text, 7, '0')
         WHERE state = 'active' AND status <> 'expired' AND leaf_not_after < '9999-12-31 00:00:00+00'
     UNION ALL SELECT 'issuer', issuer WHERE issuer <> ''
     UNION ALL SELECT 'owner', owner::text WHERE owner IS NOT NULL
@@ -157,7 +185,8 @@ BEGIN
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
-REVOKE EXECUTE ON FUNCTION host_count_keys(text, text, timestamptz, text, uuid), count_hosts(), recount_host(), count_tags() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION host_count_keys(text, text, timestamptz, text, uuid), count_hosts(), recount_host(), count_tags()
+    FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION host_count_keys(text, text, timestamptz, text, uuid) TO vigilo_app;
 CREATE TRIGGER count_added AFTER INSERT ON monitored_hosts
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_hosts();

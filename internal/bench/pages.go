@@ -31,7 +31,7 @@ func measurePages(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.fill(ctx, owner, pagesHosts, hostRows, tagRows); err != nil {
+	if err := b.fill(ctx, owner, pagesHosts, hostRows); err != nil {
 		return err
 	}
 	if err := b.fillAudit(ctx, owner, pagesHosts); err != nil {

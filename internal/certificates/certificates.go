@@ -23,6 +23,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/job"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/listview"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
 	"github.com/vigilo/vigilo/templates/ui"
 )
@@ -107,6 +108,7 @@ type Service struct {
 	log      *slog.Logger
 	people   func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	activity History
+	views    *listview.List
 	scanner  *tlsscan.Scanner
 	gate     *addressGate
 	scans    *scanLoop
@@ -116,7 +118,7 @@ type Service struct {
 func New(d Deps) *Service {
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, policy: d.Policy, clock: d.Clock, log: d.Log,
-		people: d.People, activity: d.Activity, gate: newAddressGate(connectionsPerAddress),
+		people: d.People, activity: d.Activity, views: newHostViews(d.DB), gate: newAddressGate(connectionsPerAddress),
 	}
 	if s.people == nil {
 		s.people = func(context.Context, *db.Tx) ([]Person, error) { return nil, nil }

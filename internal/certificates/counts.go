@@ -159,7 +159,7 @@ type total struct {
 }
 
 // queueTotal adds what it takes to know how many hosts the filter of a query shows.
-func queueTotal(b *db.Batch, f hostFilter, q *db.ListQuery[HostItem]) total {
+func queueTotal(b *db.Batch, f hostFilter, q *db.ListQuery[listedHost]) total {
 	t := total{filter: f}
 	kept := func(kind, key string) { t.rows = readCount.Queue(b, db.Args{"kind": kind, "key": key}) }
 	switch {

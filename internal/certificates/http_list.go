@@ -13,6 +13,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/listview"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -22,6 +23,9 @@ import (
 func filterNames() []string {
 	return []string{"q", "status", "state", "tag", "issuer", "owner", "view"}
 }
+
+// keptNames are the parts that its own links keep.
+func keptNames() []string { return append(filterNames(), "sort", listview.Param) }
 
 func filterFrom(v url.Values) hostFilter {
 	return hostFilter{
@@ -46,10 +50,11 @@ func filterQuery(v url.Values) string {
 
 // hostsPage is what the list reads in one round trip.
 type hostsPage struct {
-	page   *db.PageResult[HostItem]
+	page   *db.PageResult[listedHost]
 	total  total
 	counts *db.Result[countRow]
 	owners *db.Result[ownerName]
+	seen   listview.Pending
 }
 
 func (s *Service) showHosts(r *web.Request) error {
@@ -58,7 +63,7 @@ func (s *Service) showHosts(r *web.Request) error {
 	if params.Get("format") == "csv" {
 		return s.csvDownload(r, f)
 	}
-	q, err := f.query(r.Now())
+	q, err := queryOf(listedHosts, f, r.Now())
 	if err != nil {
 		return err
 	}
@@ -68,35 +73,73 @@ func (s *Service) showHosts(r *web.Request) error {
 	var p hostsPage
 	err = r.Read(func(b *db.Batch) {
 		p.page, p.total = q.Queue(b), queueTotal(b, f, q)
-		p.counts, p.owners = queueCounts(b, r.Now()), ownerNames.Queue(b, nil)
+		p.counts, p.owners, p.seen = queueCounts(b, r.Now()), ownerNames.Queue(b, nil), s.views.Queue(b, r)
 	})
 	if err != nil {
 		return err
 	}
-	v := newListView(r, f, q.SortInUse(), p)
+	state := p.seen.State()
+	if home, ok := state.Home(); ok {
+		return r.SeeOther(home)
+	}
+	names, err := s.nameOwners(r, p)
+	if err != nil {
+		return err
+	}
+	v := newListView(r, f, q.SortInUse(), p, state, names)
 	return r.Page(web.Page{Title: "Certificates", Crumbs: crumbs(r)}, views.ListPage(v))
+}
+
+// nameOwners returns the names of the owners on a page. Those of the filter's choices are
+// nearly always all of them; others take a read of their own.
+func (s *Service) nameOwners(r *web.Request, p hostsPage) (map[uuid.UUID]string, error) {
+	names := make(map[uuid.UUID]string, len(p.owners.Rows))
+	for _, o := range p.owners.Rows {
+		names[o.ID] = o.Name
+	}
+	var missing []uuid.UUID
+	for _, h := range p.page.Page.Items {
+		if _, ok := names[h.OwnerID.UUID]; h.OwnerID.Valid && !ok && !slices.Contains(missing, h.OwnerID.UUID) {
+			missing = append(missing, h.OwnerID.UUID)
+		}
+	}
+	if len(missing) == 0 {
+		return names, nil
+	}
+	var more *db.Result[ownerName]
+	err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { more = memberNames.Queue(b, db.Args{"ids": missing}) })
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range more.Rows {
+		names[o.ID] = o.Name
+	}
+	return names, nil
 }
 
 // weeksShown is how far the chart of coming ends looks.
 const weeksShown = 13
 
-func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.List {
+func newListView(
+	r *web.Request, f hostFilter, sort string, p hostsPage, state listview.State, owners map[uuid.UUID]string,
+) views.List {
 	c := newHostCounts(p.counts.Rows)
 	base := r.Path("/certificates")
 	params := r.URL.Query()
 	link := func(change func(url.Values)) string { return base + changedQuery(params, change) }
 	v := views.List{
 		Lede: listLede(c), Stats: listStats(base, c), Chart: weekChart(c.Weeks, startOfDay(r.Now())),
-		Tabs: listTabs(base, f.View, c), Self: r.URL.RequestURI(),
+		Tabs: listTabs(base, f.View, c, state), Self: r.URL.RequestURI(),
 		BulkAction: r.Path("/certificates/bulk"), ExportHref: link(func(q url.Values) { q.Set("format", "csv") }),
 		AddHref: r.Path("/certificates/new"), ImportHref: r.Path("/certificates/import"), CalendarHref: r.Path("/certificates/calendar"),
 		RulesHref:  r.Path("/alert-rules?scope=certificate"),
 		StoredHref: r.Path("/certificates/stored"), MayAdd: r.Can(canCreateHost), MayScan: r.Can(canScanHost),
 		MayUpdate: r.Can(canUpdateHost), MayDelete: r.Can(canDeleteHost),
-		Caption: "Hosts, " + sortWords(sort), Columns: listColumns(sort, link),
-		Pager: ui.Pager{Label: group(int64(len(p.page.Page.Items))) + " of " + p.total.text(c)},
-		Bulk:  ui.Bulk{Label: "Actions for the selected hosts"},
+		Caption: "Hosts, " + sortWords(sort),
+		Pager:   ui.Pager{Label: group(int64(len(p.page.Page.Items))) + " of " + p.total.text(c)},
+		Bulk:    ui.Bulk{Label: "Actions for the selected hosts"},
 	}
+	v.Columns, v.KeepColumns = listColumns(state, sort, link)
 	if n := p.total.number(c); n > int64(len(p.page.Page.Items)) && n <= MaxBulk {
 		v.Bulk.Matching = fmt.Sprintf("Select all %d that match", n)
 	}
@@ -112,12 +155,10 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 		}
 	}
 	fillFilters(&v, r, f, c, p.owners.Rows, link)
-	v.Rows = make([]views.Row, len(p.page.Page.Items))
-	for i, h := range p.page.Page.Items {
-		v.Rows[i] = newRow(r, h)
-	}
+	v.Filters.Tools, v.Filters.ClearHref = state.Tools(), state.AllHref()
+	v.Rows = newRows(r, p.page.Page.Items, owners, v.Columns)
 	if len(v.Rows) == 0 {
-		v.Empty = emptyList(r, f, v.Filters.Chips)
+		v.Empty = emptyList(r, f, state.AllHref(), v.Filters.Chips)
 	}
 	return v
 }
@@ -125,7 +166,7 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 // changedQuery returns an address' query with a change made, back on the first page.
 func changedQuery(q url.Values, change func(url.Values)) string {
 	out := url.Values{}
-	for _, name := range append(filterNames(), "sort") {
+	for _, name := range keptNames() {
 		if text := q.Get(name); text != "" {
 			out.Set(name, text)
 		}
@@ -175,13 +216,13 @@ func listStats(base string, c hostCounts) []ui.Stat {
 	}
 }
 
-func listTabs(base, view string, c hostCounts) ui.Tabs {
+func listTabs(base, view string, c hostCounts, state listview.State) ui.Tabs {
 	tab := func(text, name string) ui.Tab {
-		href := base
-		if name != "" {
-			href += "?view=" + name
+		href := base + "?view=" + name
+		if name == "" {
+			href = state.AllHref()
 		}
-		return ui.Tab{Text: text, Href: href, Count: group(c.view(name)), Current: view == name}
+		return ui.Tab{Text: text, Href: href, Count: group(c.view(name)), Current: view == name && !state.Open()}
 	}
 	t := ui.Tabs{Label: "Saved views", Items: []ui.Tab{
 		tab("All", ""), tab("Needs attention", viewAttention), tab("Expiring in 30 days", viewExpiring),
@@ -195,6 +236,7 @@ func listTabs(base, view string, c hostCounts) ui.Tabs {
 	case viewHealthy:
 		t.Items = append(t.Items, tab("Healthy", viewHealthy))
 	}
+	t.Items = append(t.Items, state.Tabs()...)
 	return t
 }
 
@@ -223,44 +265,12 @@ func weekChart(counts [weeksShown]int64, today time.Time) ui.BarChart {
 	return c
 }
 
-func sortWords(sort string) string {
-	words := map[string]string{
-		"expires": "soonest expiry first", "-expires": "latest expiry first", "host": "by name", "-host": "by name, backwards",
-		"issuer": "by issuer", "-issuer": "by issuer, backwards", "status": "worst first", "-status": "healthiest first",
-		"scanned": "scanned longest ago first", "-scanned": "scanned last first", "created": "oldest first", "-created": "newest first",
-	}
-	return words[sort]
-}
-
-func listColumns(sort string, link func(func(url.Values)) string) []ui.Column {
-	column := func(text, name string, leaves ui.Leaves) ui.Column {
-		c := ui.Column{Text: text, Leaves: leaves}
-		if name == "" {
-			return c
-		}
-		next := name
-		switch sort {
-		case name:
-			c.Sort, next = ui.Ascending, "-"+name
-		case "-" + name:
-			c.Sort = ui.Descending
-		}
-		c.Href = link(func(q url.Values) { q.Set("sort", next) })
-		return c
-	}
-	return []ui.Column{
-		column("Host", "host", ""), column("Status", "status", ""), column("Expires", "expires", ""),
-		column("Issuer", "issuer", ui.LeavesNext), column("Key", "", ui.LeavesFirst), column("Tags", "", ui.LeavesThird),
-		column("Owner", "", ui.LeavesNext), column("Scanned", "scanned", ui.LeavesFirst),
-	}
-}
-
 func fillFilters(v *views.List, r *web.Request, f hostFilter, c hostCounts, owners []ownerName, link func(func(url.Values)) string) {
 	v.Filters = ui.Filters{
 		Action: r.Path("/certificates"), Results: "results",
 		Search: ui.Search{Name: "q", Value: f.Text, Label: "Filter hosts", Placeholder: "Filter by host, tag, issuer or serial"},
 	}
-	for _, name := range []string{"sort", "view"} {
+	for _, name := range []string{"sort", "view", listview.Param} {
 		if text := r.URL.Query().Get(name); text != "" {
 			v.Filters.Hidden = append(v.Filters.Hidden, ui.Hidden{Name: name, Value: text})
 		}
@@ -324,54 +334,7 @@ func countedField(name, label, value string, rows []nameCount) ui.Field {
 	return out
 }
 
-// tagsShown is how many tags of a host fit into its row.
-const tagsShown = 2
-
-func newRow(r *web.Request, h HostItem) views.Row {
-	now, zone := r.Now(), r.Zone()
-	row := views.Row{
-		ID: h.ID.String(), Status: statusBadge(h.Host, now), Issuer: h.Issuer, Key: h.Key, Tags: h.Tags,
-		Link: ui.RowLink{Text: h.DisplayName, Dim: ":" + portText(h.Port), Href: r.Path(h.Path()), Sub: cmp.Or(h.Issuer, h.StatusDetail)},
-	}
-	if n := len(h.Tags) - tagsShown; n > 0 {
-		row.Tags, row.MoreTags = h.Tags[:tagsShown], fmt.Sprintf("+%d", n)
-	}
-	switch {
-	case h.ServerName != "":
-		// The name that is asked for says more than the machine that answers.
-		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Address()
-	case strings.Contains(h.DisplayName, ":"):
-		row.Link.Text = "[" + h.DisplayName + "]"
-	}
-	switch {
-	case h.HasCertificate():
-		e := ui.Expiry{
-			Text: inDays(h.NotAfter, now), Time: moment(h.NotAfter, zone, dateLayout), Tone: expiryTone(h.Host, now),
-			Percent: lifetimeUsed(*h.NotBefore, h.NotAfter, now),
-		}
-		row.Expiry = &e
-	case h.LastScanAt == nil:
-		row.NoExpiry = "not scanned yet"
-	default:
-		row.NoExpiry = "no certificate seen"
-	}
-	row.Owner = person(h.OwnerID, h.OwnerName)
-	if h.LastScanAt != nil {
-		t := since(*h.LastScanAt, now, zone)
-		row.Scanned = &t
-	}
-	return row
-}
-
-// person draws an owner; the hue follows from the id, so that it stays.
-func person(id uuid.NullUUID, name string) *ui.Person {
-	if !id.Valid || name == "" {
-		return nil
-	}
-	return &ui.Person{Name: name, Initials: web.Initials(name), Hue: int(id.UUID[15])%4 + 1}
-}
-
-func emptyList(r *web.Request, f hostFilter, chips []ui.Chip) *ui.Empty {
+func emptyList(r *web.Request, f hostFilter, all string, chips []ui.Chip) *ui.Empty {
 	if f.empty() {
 		e := &ui.Empty{
 			Icon: "lock", Title: "No host is watched yet",
@@ -402,10 +365,10 @@ func emptyList(r *web.Request, f hostFilter, chips []ui.Chip) *ui.Empty {
 		e.Text = "Nothing fits the filter on " + strings.Join(names, " and ") + "."
 	case slices.Contains([]string{viewAttention, viewExpired, viewFailing, viewMisconfigured, viewExpiring}, f.View):
 		e.Icon, e.Title, e.Text = "circle-check", "Nothing here", "That is good news: no host is in this view."
-		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: r.Path("/certificates")}}
+		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: all}}
 	default:
 		e.Text = "No host is in this view."
-		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: r.Path("/certificates")}}
+		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: all}}
 	}
 	return e
 }

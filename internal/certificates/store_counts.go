@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -40,7 +41,7 @@ var (
 	FROM (
 		SELECT kind, key, delta, merged FROM host_counts WHERE workspace_id = @ws AND kind = 'status'
 		UNION ALL
-		SELECT kind, width_bucket(key, @starts::text[])::text, delta, true FROM host_counts
+		SELECT kind, width_bucket(key::int, @starts::int[])::text, delta, true FROM host_counts
 		WHERE workspace_id = @ws AND kind = 'ends' AND key >= @first AND key < @until
 		UNION ALL (`+mostFrequent(countIssuer)+`)
 		UNION ALL (`+mostFrequent(countOwner)+`)
@@ -83,21 +84,21 @@ func mostFrequent(kind string) string {
 
 // queueCounts reads the counts that the list shows.
 func queueCounts(b *db.Batch, now time.Time) *db.Result[countRow] {
-	today := startOfDay(now)
-	day := func(n int) string { return today.AddDate(0, 0, n).Format(time.DateOnly) }
+	today := int32(startOfDay(now).Unix() / (24 * 60 * 60)) //nolint:gosec // a number of days
 	spans := spanStarts()
-	starts := make([]string, len(spans))
+	starts := make([]int32, len(spans))
 	for i, n := range spans {
-		starts[i] = day(n)
+		starts[i] = today + n
 	}
-	return readCounts.Queue(b, db.Args{"starts": starts, "first": starts[0], "until": day(7 * weeksShown)})
+	key := func(day int32) string { return fmt.Sprintf("%07d", day) }
+	return readCounts.Queue(b, db.Args{"starts": starts, "first": key(today), "until": key(today + 7*weeksShown)})
 }
 
 // spanStarts returns the days from today on which a span begins: each week, and what comes
 // after the last day that is soon.
-func spanStarts() []int {
-	out := []int{soonDays + 1}
-	for week := range weeksShown {
+func spanStarts() []int32 {
+	out := []int32{soonDays + 1}
+	for week := range int32(weeksShown) {
 		out = append(out, 7*week)
 	}
 	slices.Sort(out)

@@ -48,16 +48,16 @@ func (s *Service) QueueShell(b *db.Batch, r *web.Request) func() layout.Bell {
 	if r.User().ID == uuid.Nil || !r.Can(ReadNotifications) {
 		return func() layout.Bell { return layout.Bell{} }
 	}
-	read := queueBell(b, r.Actor)
-	return func() layout.Bell { return newBell(r, read) }
+	newest := newestUnread.Queue(b, db.Args{"user": r.Actor.UserID})
+	return func() layout.Bell { return newBell(r, newest.Rows) }
 }
 
-func newBell(r *web.Request, read bell) layout.Bell {
-	unread, _ := read.unread.First()
+func newBell(r *web.Request, newest []unreadItem) layout.Bell {
 	v := layout.Bell{
-		Unread: int(unread), Href: r.Path("/notifications/bell"), InboxHref: r.Path(pathInbox), ReadHref: r.Path("/notifications/read?all=true"),
+		Href: r.Path("/notifications/bell"), InboxHref: r.Path(pathInbox), ReadHref: r.Path("/notifications/read?all=true"),
 	}
-	for _, i := range read.newest.Rows {
+	for _, i := range newest {
+		v.Unread = int(i.Unread)
 		v.Items = append(v.Items, layout.BellItem{
 			Text: i.Title, Href: r.Path(pathInbox + "/" + i.ID.String()), Icon: i.Icon, Tone: tone(i.Severity),
 			Time: moment(i.CreatedAt, r.Now(), r.Zone()),

@@ -52,19 +52,6 @@ func (s *Service) Inbox(ctx context.Context, a db.Actor, f InboxFilter) (Inbox, 
 	return Inbox{Page: page.Page, Unread: n}, nil
 }
 
-// bell is what the bell shows, once its batch has run.
-type bell struct {
-	unread *db.Result[int64]
-	newest *db.Result[Item]
-}
-
-func queueBell(b *db.Batch, a db.Actor) bell {
-	return bell{
-		unread: countUnread.Queue(b, db.Args{"user": a.UserID}),
-		newest: newestUnread.Queue(b, db.Args{"user": a.UserID}),
-	}
-}
-
 // MarkRead marks notifications of the actor as read and returns how many were not. Ids
 // that are not theirs are passed over: they look like ids that do not exist.
 func (s *Service) MarkRead(ctx context.Context, a db.Actor, ids []uuid.UUID) (int64, error) {

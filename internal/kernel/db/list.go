@@ -203,8 +203,8 @@ func (q *ListQuery[T]) build() (string, Args) {
 	if back {
 		dir = " DESC"
 	}
-	fmt.Fprintf(&b, "\nORDER BY %s%s, %s%s\nLIMIT @limit", sort.Expr, dir, spec.IDExpr, dir)
-	args["limit"] = q.limit + 1
+	// A number, since a plan for any number at all reads the whole workspace and sorts it.
+	fmt.Fprintf(&b, "\nORDER BY %s%s, %s%s\nLIMIT %d", sort.Expr, dir, spec.IDExpr, dir, q.limit+1)
 	return b.String(), args
 }
 
