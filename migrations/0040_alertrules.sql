@@ -56,9 +56,12 @@ CREATE TABLE alerts (
     acknowledged_by  uuid, -- user or token
     last_notified_at timestamptz,
     event_id         uuid, -- the change that it is about
+    muted_by         text NOT NULL DEFAULT '' CHECK (muted_by IN ('', 'silence', 'rule')), -- why nobody is told
+    muted_id         uuid, -- that silence or that rule
     PRIMARY KEY (workspace_id, id),
     CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
-    CHECK ((acknowledged_at IS NULL) = (acknowledged_by IS NULL))
+    CHECK ((acknowledged_at IS NULL) = (acknowledged_by IS NULL)),
+    CHECK ((muted_by = '') = (muted_id IS NULL))
 );
 CREATE UNIQUE INDEX alerts_firing_key ON alerts (workspace_id, rule_id, host_id) WHERE state = 'firing';
 CREATE UNIQUE INDEX alerts_event_key ON alerts (workspace_id, event_id, rule_id) WHERE event_id IS NOT NULL;
@@ -67,8 +70,12 @@ CREATE INDEX alerts_by_time ON alerts (workspace_id, fired_at, id);
 CREATE INDEX alerts_by_host ON alerts (workspace_id, host_title, id);
 CREATE INDEX alerts_by_host_id ON alerts (workspace_id, host_id, fired_at, id);
 CREATE INDEX alerts_by_rule ON alerts (workspace_id, rule_id, fired_at, id);
+CREATE INDEX alerts_by_muting ON alerts (workspace_id, muted_id, fired_at, id) WHERE muted_id IS NOT NULL;
+-- The daily purge, over all workspaces.
+CREATE INDEX alerts_by_end ON alerts (resolved_at) WHERE resolved_at IS NOT NULL;
 SELECT tenant_table('alerts', 'SELECT, INSERT, UPDATE (state, resolved_at, resolved_reason, acknowledged_at,
-    acknowledged_by, last_notified_at)');
+    acknowledged_by, last_notified_at, muted_by, muted_id)');
+GRANT SELECT (workspace_id, id, resolved_at), DELETE ON alerts TO vigilo_system;
 
 -- What a rule remembers about a host: the alert that fires now, and what was told when,
 -- for the cooldown. No row means that nothing ever happened.
@@ -82,11 +89,38 @@ CREATE TABLE alert_tracks (
     told_firing   boolean NOT NULL,
     suppressed    integer NOT NULL,
     no_data_since timestamptz,
+    muted_by      text NOT NULL DEFAULT '' CHECK (muted_by IN ('', 'silence', 'rule')),
+    muted_id      uuid,
+    owed_id       uuid, -- an alert that ended inside a silence and whose end is still to be told
     PRIMARY KEY (workspace_id, host_id, rule_id),
     FOREIGN KEY (workspace_id, rule_id) REFERENCES alert_rules (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX alert_tracks_by_rule ON alert_tracks (workspace_id, rule_id);
 SELECT tenant_table('alert_tracks');
+
+-- A silence keeps alerts from being told for a time. It lies over an alert when each list
+-- that is not empty names its host, one of the host's tags, or its rule. It ends by itself
+-- and is kept, as a record of who silenced what. The arrays are like those of a rule.
+CREATE TABLE alert_silences (
+    workspace_id uuid NOT NULL REFERENCES workspaces (id),
+    id           uuid NOT NULL,
+    comment      text NOT NULL CHECK (char_length(comment) BETWEEN 1 AND 300),
+    host_ids     uuid[] NOT NULL DEFAULT '{}',
+    tags         text[] NOT NULL DEFAULT '{}',
+    rule_ids     uuid[] NOT NULL DEFAULT '{}',
+    starts_at    timestamptz NOT NULL,
+    ends_at      timestamptz NOT NULL,
+    created_by   uuid NOT NULL, -- user or token
+    version      bigint NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL,
+    updated_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, id),
+    CHECK (starts_at <= ends_at),
+    CHECK (cardinality(host_ids) + cardinality(tags) + cardinality(rule_ids) > 0)
+);
+CREATE INDEX alert_silences_by_end ON alert_silences (workspace_id, ends_at, id);
+SELECT tenant_table('alert_silences', 'SELECT, INSERT, UPDATE (comment, host_ids, tags, rule_ids, starts_at, ends_at, version, updated_at)');
+SELECT require_audit('alert_silences');
 
 -- One row per host: whoever evaluates its rules locks it. next_at is when time alone
 -- changes something, such as a threshold that will be crossed. failing says whether its

@@ -50,6 +50,8 @@ type Alert struct {
 	// Acknowledger is their name where it is read and known.
 	Acknowledger   string     `db:"acknowledger"`
 	LastNotifiedAt *time.Time `db:"last_notified_at"`
+	// Muting is why nobody is told, or, of an alert that ended, why nobody was at last.
+	Muting
 }
 
 func (a Alert) subject() event.Subject {
@@ -91,6 +93,10 @@ type Filter struct {
 	// Text is how the host begins.
 	Text         string
 	Acknowledged *bool
+	// Waiting chooses alerts that nobody acknowledged and that nothing mutes.
+	Waiting bool
+	// MutedID is the silence or the rule that mutes them.
+	MutedID uuid.UUID
 }
 
 func (f Filter) query() *db.ListQuery[Alert] {
@@ -112,6 +118,12 @@ func (f Filter) query() *db.ListQuery[Alert] {
 	}
 	if f.Acknowledged != nil {
 		q = q.Filter("acknowledged", db.Args{"acknowledged": *f.Acknowledged})
+	}
+	if f.Waiting {
+		q = q.Filter("waiting", nil)
+	}
+	if f.MutedID != uuid.Nil {
+		q = q.Filter("muted_id", db.Args{"muted_id": f.MutedID})
 	}
 	return q
 }
@@ -203,8 +215,8 @@ type HomeItem struct {
 	Title, Href, Meta, Tone string
 }
 
-// Home returns alerts that fire and that nobody acknowledged, newest first, at most
-// limit; Href is below the workspace.
+// Home returns alerts that fire and are told and that nobody acknowledged, newest first,
+// at most limit; Href is below the workspace.
 func (s *Service) Home(ctx context.Context, tx *db.Tx, limit int) ([]HomeItem, error) {
 	if !s.policy.Can(tx.Actor, ReadAlerts) {
 		return nil, nil

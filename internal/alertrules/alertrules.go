@@ -25,6 +25,7 @@ import (
 const (
 	ReadAlerts        access.Permission = "alert.read"
 	AcknowledgeAlerts access.Permission = "alert.acknowledge"
+	SilenceAlerts     access.Permission = "alert_silence.manage"
 	ReadRules         access.Permission = "alert_rule.read"
 	ManageRules       access.Permission = "alert_rule.manage"
 )

@@ -1,11 +1,14 @@
 package alertrules
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // Host is what rules are judged by: an endpoint and what its last scan showed.
@@ -183,10 +186,11 @@ func (r Rule) Watches(h Host) bool {
 	return false
 }
 
-// muted reports whether another rule that watches the host says the same or more already
-// (reliability.md 4.5, inhibition): expired mutes expiring, and a host that cannot be
-// scanned mutes everything about its certificate.
-func muted(r Rule, h HostState, others []Rule, now time.Time) bool {
+// inhibited returns the rule that watches the host, too, and says the same or more
+// already (reliability.md 4.5, inhibition): expired mutes expiring, a host that cannot be
+// scanned mutes everything about its certificate, and of several thresholds that are told
+// to the same people the tightest speaks. A rule that is itself silenced still mutes.
+func inhibited(r Rule, h HostState, others []Rule, now time.Time) (uuid.UUID, bool) {
 	var by []Trigger
 	switch r.Trigger {
 	case ExpiringSoon:
@@ -194,16 +198,48 @@ func muted(r Rule, h HostState, others []Rule, now time.Time) bool {
 	case Expired, ChainInvalid, NameMismatch:
 		by = []Trigger{ScanFailed}
 	case ScanFailed, CertChanged, IssuerChanged:
-		return false
+		return uuid.Nil, false
 	}
-	return slices.ContainsFunc(others, func(o Rule) bool {
-		return slices.Contains(by, o.Trigger) && o.Watches(h.Host) && Evaluate(o, h, now) == True
-	})
+	speaks := func(o Rule) bool { return o.Watches(h.Host) && Evaluate(o, h, now) == True }
+	if i := slices.IndexFunc(others, func(o Rule) bool { return slices.Contains(by, o.Trigger) && speaks(o) }); i >= 0 {
+		return others[i].ID, true
+	}
+	if r.Trigger != ExpiringSoon {
+		return uuid.Nil, false
+	}
+	best := r
+	for _, o := range others {
+		if o.Trigger == ExpiringSoon && o.tighter(best) && o.tellsLike(r) && speaks(o) {
+			best = o
+		}
+	}
+	return best.ID, best.ID != r.ID
+}
+
+// tighter reports whether a rule fires later than another, hence says more. Of two with
+// the same days the older one counts as such, so that one of them speaks.
+func (r Rule) tighter(than Rule) bool {
+	if r.ThresholdDays != than.ThresholdDays {
+		return r.ThresholdDays < than.ThresholdDays
+	}
+	return bytes.Compare(r.ID[:], than.ID[:]) < 0
+}
+
+// tellsLike reports whether two rules watch the same hosts and tell the same recipients.
+func (r Rule) tellsLike(o Rule) bool {
+	return r.Target == o.Target && r.NotifyAdmins == o.NotifyAdmins && r.NotifyOwner == o.NotifyOwner &&
+		sameSet(r.TargetHosts, o.TargetHosts) && sameSet(r.TargetTags, o.TargetTags) && sameSet(r.MemberIDs, o.MemberIDs) &&
+		sameSet(r.GroupIDs, o.GroupIDs) && sameSet(r.Emails, o.Emails) && sameSet(r.WebhookIDs, o.WebhookIDs)
+}
+
+// sameSet compares lists that hold nothing twice.
+func sameSet[T comparable](a, b []T) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(v T) bool { return !slices.Contains(b, v) })
 }
 
 // message is what an alert says about its host. It stays true while the alert is kept.
 func message(t Trigger, h Host) string {
-	end := h.NotAfter.UTC().Format("2 January 2006, 15:04 MST")
+	end := timetext.Prose(h.NotAfter, time.UTC)
 	detail := func(text string) string {
 		if h.StatusDetail != "" {
 			return text + ": " + h.StatusDetail

@@ -177,7 +177,7 @@ func TestTheCooldownTellsFourTimes(t *testing.T) {
 		is     Condition
 	}{{0, True}, {5, False}, {10, True}, {12, False}, {25, True}, {29, True}, {30, True}, {31, True}, {40, False}} {
 		now := at("2026-11-01T10:00:00Z").Add(time.Duration(look.minute) * time.Minute)
-		s := track.Step(look.is, false, 30*time.Minute, now, uuid.New())
+		s := track.Step(look.is, Muting{}, 30*time.Minute, now, uuid.New())
 		if s.TellFiring {
 			told += fmt.Sprintf("%d fire %d; ", look.minute, s.Suppressed)
 		}
@@ -197,7 +197,7 @@ func TestAnAlertOutlivesItsDataForAnHour(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-01T10:00:00Z")
 	step := func(tr *Track, c Condition, minute int) Step {
-		return tr.Step(c, false, 24*time.Hour, now.Add(time.Duration(minute)*time.Minute), uuid.New())
+		return tr.Step(c, Muting{}, 24*time.Hour, now.Add(time.Duration(minute)*time.Minute), uuid.New())
 	}
 	var track Track
 	step(&track, True, 0)
@@ -224,10 +224,10 @@ func TestAMutedAlertIsToldWhenItIsHeardAgain(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-01T10:00:00Z")
 	var track Track
-	if s := track.Step(True, true, time.Hour, now, uuid.New()); !s.Fire || s.TellFiring {
+	if s := track.Step(True, mutedBy(MutedByRule, uuid.New()), time.Hour, now, uuid.New()); !s.Fire || s.TellFiring {
 		t.Errorf("muted: %+v", s)
 	}
-	if s := track.Step(True, false, time.Hour, now.Add(time.Minute), uuid.New()); s.Fire || !s.TellFiring || s.Suppressed != 0 {
+	if s := track.Step(True, Muting{}, time.Hour, now.Add(time.Minute), uuid.New()); s.Fire || !s.TellFiring || s.Suppressed != 0 {
 		t.Errorf("heard: %+v", s)
 	}
 }

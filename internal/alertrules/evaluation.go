@@ -48,8 +48,11 @@ type round struct {
 	change Trigger
 	event  uuid.NullUUID
 	seen   []uuid.UUID
+	// silences are those that lie over the workspace now or later.
+	silences []Silence
 
 	outcomes  []outcome
+	muted     []mutedAlert
 	save      []Track
 	drop      []Track
 	gone      []uuid.UUID
@@ -64,6 +67,13 @@ type outcome struct {
 	rule  Rule
 	host  Host
 	alert Alert
+}
+
+// mutedAlert is an alert that fires on and is muted by something else than before, or is
+// heard again.
+type mutedAlert struct {
+	id uuid.UUID
+	Muting
 }
 
 // look reads hosts, rules and tracks, and decides.
@@ -114,18 +124,47 @@ func (s *Service) look(ctx context.Context, tx *db.Tx, ids []uuid.UUID, ev *even
 	for _, h := range hosts {
 		states[h.ID] = h
 	}
+	var there []HostState
 	for _, c := range checks {
-		h, ok := states[c.HostID]
-		if !ok {
+		if h, ok := states[c.HostID]; ok {
+			// A status that shows a certificate is newer than an event about failing scans.
+			there = append(there, HostState{Host: h, Failing: c.Failing && unscanned(h.Status)})
+		} else {
 			r.removed(c.HostID, tracks[c.HostID])
-			continue
 		}
-		// A status that shows a certificate is newer than an event about failing scans.
-		if err := r.judge(HostState{Host: h, Failing: c.Failing && unscanned(h.Status)}, tracks[h.ID]); err != nil {
+	}
+	if r.mayTell(there, tracks) {
+		if r.silences, err = liveSilences.All(ctx, tx, nil); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range there {
+		if err := r.judge(h, tracks[h.ID]); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// mayTell reports whether silences matter at all: for a host about which nothing fires,
+// which is nearly every host, they need not be read.
+func (r *round) mayTell(hosts []HostState, tracks map[uuid.UUID][]Track) bool {
+	return r.change != "" || slices.ContainsFunc(hosts, func(h HostState) bool {
+		return slices.ContainsFunc(tracks[h.ID], func(t Track) bool { return t.AlertID.Valid || t.OwedID.Valid }) ||
+			slices.ContainsFunc(r.rules, func(rule Rule) bool { return Evaluate(rule, h, r.now) == True })
+	})
+}
+
+// muting says what keeps an alert of a rule from being told now. A silence comes before
+// another rule, since people made it on purpose.
+func (r *round) muting(rule Rule, h HostState) Muting {
+	if id, ok := silenced(r.silences, rule.ID, h.Host, r.now); ok {
+		return mutedBy(MutedBySilence, id)
+	}
+	if id, ok := inhibited(rule, h, r.rules, r.now); ok {
+		return mutedBy(MutedByRule, id)
+	}
+	return Muting{}
 }
 
 // judge lets each rule look at one host.
@@ -159,13 +198,26 @@ func (r *round) judge(h HostState, tracks []Track) error {
 			if rule.Trigger != r.change || slices.Contains(r.seen, rule.ID) {
 				continue
 			}
-			step = t.Happen(rule.Cooldown(), r.now)
+			m := r.muting(rule, h)
+			step = t.Happen(m, rule.Cooldown(), r.now)
+			r.note(step, m, rule, h.Host, id, t.AlertID)
 		} else {
-			step = t.Step(Evaluate(rule, h, r.now), muted(rule, h, r.rules, r.now), rule.Cooldown(), r.now, id)
+			condition := Evaluate(rule, h, r.now)
+			var m Muting
+			if condition == True || t.AlertID.Valid || t.OwedID.Valid {
+				m = r.muting(rule, h)
+			}
+			step = t.Step(condition, m, rule.Cooldown(), r.now, id)
 			sooner(nextEdge(rule, h.Host, r.now))
 			sooner(step.Again)
+			if t.AlertID.Valid || t.OwedID.Valid {
+				sooner(nextTurn(r.silences, rule.ID, h.Host, r.now))
+			}
+			r.note(step, t.Muting, rule, h.Host, id, t.AlertID)
+			if t.AlertID.Valid && t.AlertID == before.AlertID && t.Muting != before.Muting {
+				r.muted = append(r.muted, mutedAlert{t.AlertID.UUID, t.Muting})
+			}
 		}
-		r.note(step, rule, h.Host, id, t.AlertID)
 		switch {
 		case t == before:
 		case !t.blank():
@@ -182,15 +234,21 @@ func (r *round) judge(h HostState, tracks []Track) error {
 	return nil
 }
 
-// note keeps what a step asks for. fresh is the id of an alert that begins, present the
-// one that fires already.
-func (r *round) note(step Step, rule Rule, h Host, fresh uuid.UUID, present uuid.NullUUID) {
+// note keeps what a step asks for. m is what mutes an alert that begins, fresh its id;
+// present is the alert that fires already.
+func (r *round) note(step Step, m Muting, rule Rule, h Host, fresh uuid.UUID, present uuid.NullUUID) {
+	if step.Late.Valid {
+		late := Step{Late: step.Late, TellResolved: true}
+		r.outcomes = append(r.outcomes, outcome{Step: late, rule: rule, host: h, alert: Alert{ID: step.Late.UUID}})
+		step.Late = uuid.NullUUID{}
+	}
 	o := outcome{Step: step, rule: rule, host: h}
 	switch {
 	case step.Fire:
 		o.alert = Alert{
 			ID: fresh, RuleID: rule.ID, RuleName: rule.Name, Trigger: rule.Trigger, Severity: rule.Severity, HostID: h.ID,
 			HostTitle: h.Title, HostPath: h.Path, Message: message(rule.Trigger, h), State: Firing, FiredAt: r.now,
+			Muting: m,
 		}
 		if rule.Trigger.OneTime() {
 			o.alert.State, o.alert.ResolvedAt, o.alert.ResolvedReason = Resolved, &r.now, reasonOneTime
@@ -205,14 +263,14 @@ func (r *round) note(step Step, rule Rule, h Host, fresh uuid.UUID, present uuid
 	r.outcomes = append(r.outcomes, o)
 }
 
-// end resolves the alert of a track, if one fires, without a look at the condition.
+// end resolves the alert of a track, if one fires, without a look at the condition, and
+// tells at once of an end that a silence held back: the track is forgotten.
 func (r *round) end(t Track, rule Rule, h Host, reason string) {
-	if !t.AlertID.Valid {
-		return
+	step := Step{Late: t.OwedID}
+	if t.AlertID.Valid {
+		t.end(&step, reason, false)
 	}
-	var step Step
-	t.end(&step, reason)
-	r.note(step, rule, h, uuid.Nil, uuid.NullUUID{})
+	r.note(step, Muting{}, rule, h, uuid.Nil, uuid.NullUUID{})
 }
 
 // removed forgets a host that no longer exists.
@@ -264,6 +322,8 @@ func (s *Service) announce(ctx context.Context, tx *db.Tx, o outcome) (uuid.UUID
 	p := alertPayload(o.alert)
 	p.SuppressedRefires = o.Suppressed
 	switch {
+	case o.Late.Valid:
+		e.Action, e.Severity = eventResolved, event.Info
 	case o.Resolve.Valid && o.TellResolved:
 		e.Action, e.Severity = eventResolved, event.Info
 	case o.Resolve.Valid:
@@ -276,6 +336,10 @@ func (s *Service) announce(ctx context.Context, tx *db.Tx, o outcome) (uuid.UUID
 		}
 	default:
 		e.Action = eventHeldBack
+		p.MutedBy = o.alert.MutedBy
+		if o.alert.MutedID.Valid {
+			p.MutedByID = &o.alert.MutedID.UUID
+		}
 	}
 	if o.Resolve.Valid {
 		e.Changes = []ledger.Change{{Field: "state", From: Firing, To: Resolved}}
@@ -331,6 +395,18 @@ func writeAlerts(ctx context.Context, tx *db.Tx, r *round) error {
 		if !o.Fire {
 			r.outcomes[i].alert = known[o.alert.ID]
 		}
+		if o.Late.Valid {
+			r.outcomes[i].Reason = known[o.alert.ID].ResolvedReason
+		}
+	}
+	if n := len(r.muted); n > 0 {
+		ids, by, byID := make([]uuid.UUID, n), make([]string, n), make([]uuid.NullUUID, n)
+		for i, m := range r.muted {
+			ids[i], by[i], byID[i] = m.id, string(m.MutedBy), m.MutedID
+		}
+		if _, err := muteAlerts.Run(ctx, tx, db.Args{"ids": ids, "muted_by": by, "muted_ids": byID}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -341,12 +417,14 @@ func insertArgs(fresh []outcome, ev uuid.NullUUID) db.Args {
 	names, triggers, severities := make([]string, n), make([]string, n), make([]string, n)
 	titles, paths, messages := make([]string, n), make([]string, n), make([]string, n)
 	states, reasons, events := make([]string, n), make([]string, n), make([]uuid.NullUUID, n)
+	mutedBy, mutedIDs := make([]string, n), make([]uuid.NullUUID, n)
 	for i, o := range fresh {
 		a := o.alert
 		ids[i], rules[i], hosts[i], names[i] = a.ID, a.RuleID, a.HostID, a.RuleName
 		triggers[i], severities[i] = string(a.Trigger), string(a.Severity)
 		titles[i], paths[i], messages[i] = a.HostTitle, a.HostPath, a.Message
 		states[i], reasons[i] = string(a.State), a.ResolvedReason
+		mutedBy[i], mutedIDs[i] = string(a.MutedBy), a.MutedID
 		if a.Trigger.OneTime() {
 			events[i] = ev
 		}
@@ -354,6 +432,7 @@ func insertArgs(fresh []outcome, ev uuid.NullUUID) db.Args {
 	return db.Args{
 		"ids": ids, "rules": rules, "rule_names": names, "triggers": triggers, "severities": severities, "hosts": hosts,
 		"host_titles": titles, "host_paths": paths, "messages": messages, "states": states, "reasons": reasons, "events": events,
+		"muted_by": mutedBy, "muted_ids": mutedIDs,
 	}
 }
 
@@ -362,14 +441,16 @@ func writeTracks(ctx context.Context, tx *db.Tx, r *round) error {
 	if n := len(r.save); n > 0 {
 		hosts, rules, alerts := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]uuid.NullUUID, n)
 		told, firing, suppressed := make([]bool, n), make([]bool, n), make([]int32, n)
+		by, byID, owed := make([]string, n), make([]uuid.NullUUID, n), make([]uuid.NullUUID, n)
 		last, noData := make([]*time.Time, n), make([]*time.Time, n)
 		for i, t := range r.save {
 			hosts[i], rules[i], alerts[i], told[i], firing[i] = t.HostID, t.RuleID, t.AlertID, t.Told, t.ToldFiring
+			by[i], byID[i], owed[i] = string(t.MutedBy), t.MutedID, t.OwedID
 			suppressed[i], last[i], noData[i] = int32(min(t.Suppressed, 1<<30)), t.LastToldAt, t.NoDataSince //nolint:gosec // bounded
 		}
 		if _, err := saveTracks.Run(ctx, tx, db.Args{
 			"hosts": hosts, "rules": rules, "alerts": alerts, "told": told, "last_told": last, "told_firing": firing,
-			"suppressed": suppressed, "no_data": noData,
+			"suppressed": suppressed, "no_data": noData, "muted_by": by, "muted_ids": byID, "owed": owed,
 		}); err != nil {
 			return err
 		}

@@ -13,15 +13,18 @@ import (
 
 // Names of the events of this module.
 const (
-	eventRuleCreated  = "alert_rule.created"
-	eventRuleUpdated  = "alert_rule.updated"
-	eventRuleDeleted  = "alert_rule.deleted"
-	eventFired        = "alert.fired"
-	eventResolved     = "alert.resolved"
-	eventAcknowledged = "alert.acknowledged"
-	eventTestSent     = "alert.test_sent"
-	// The two below keep the record complete where the cooldown or a worse alert keeps
-	// people from being told: they are audited and sent to nobody.
+	eventRuleCreated    = "alert_rule.created"
+	eventRuleUpdated    = "alert_rule.updated"
+	eventRuleDeleted    = "alert_rule.deleted"
+	eventFired          = "alert.fired"
+	eventResolved       = "alert.resolved"
+	eventAcknowledged   = "alert.acknowledged"
+	eventTestSent       = "alert.test_sent"
+	eventSilenceCreated = "alert_silence.created"
+	eventSilenceUpdated = "alert_silence.updated"
+	eventSilenceEnded   = "alert_silence.ended"
+	// The two below keep the record complete where the cooldown, a silence or a worse alert
+	// keeps people from being told: they are audited and sent to nobody.
 	eventHeldBack = "alert.held_back"
 	eventCleared  = "alert.cleared"
 )
@@ -57,6 +60,9 @@ type AlertPayload struct {
 	Reason   string     `json:"resolved_reason,omitempty"`
 	// SuppressedRefires is how often it fired within the cooldown before this event.
 	SuppressedRefires int `json:"suppressed_refires,omitempty"`
+	// MutedBy is silence or rule when that kept the alert from being told, with its id.
+	MutedBy   MutedBy    `json:"muted_by,omitempty"`
+	MutedByID *uuid.UUID `json:"muted_by_id,omitempty"`
 }
 
 func rulePayload(r Rule) RulePayload {
@@ -93,9 +99,16 @@ func eventTypes() []event.Type {
 		Name: "Certificate expires within 7 days", Scope: ScopeCertificate, Trigger: ExpiringSoon, ThresholdDays: 7, Severity: "high",
 		Enabled: true, Target: WholeWorkspace,
 	}
+	silence := SilencePayload{
+		Comment: "Move of the shop to the new load balancers", HostIDs: []uuid.UUID{}, Tags: []string{"shop"}, RuleIDs: []uuid.UUID{},
+		StartsAt: resolvedAt, EndsAt: resolvedAt.Add(4 * time.Hour),
+	}
 	// Nobody is notified by default: the rule itself says who hears of its alerts.
 	admin := func(name, label string) event.Type {
 		return event.Type{Name: name, Label: label, Group: group, Severity: event.Low, Category: event.CategoryAdmin, Example: rule}
+	}
+	silenceEvent := func(name, label string) event.Type {
+		return event.Type{Name: name, Label: label, Group: group, Severity: event.Low, Category: event.CategoryAdmin, Example: silence}
 	}
 	activity := func(name, label string, s event.Severity, example any) event.Type {
 		return event.Type{Name: name, Label: label, Group: group, Severity: s, Category: event.CategoryActivity, Example: example}
@@ -114,7 +127,10 @@ func eventTypes() []event.Type {
 		activity(eventAcknowledged, "An alert was acknowledged", event.Info, fired),
 		activity(eventTestSent, "A test alert was sent", event.Info, fired),
 		quiet(eventHeldBack, "An alert fired and was not told", fired),
-		quiet(eventCleared, "An alert that was not told ended", resolved),
+		quiet(eventCleared, "An alert ended and nobody was told", resolved),
+		silenceEvent(eventSilenceCreated, "Silence created"),
+		silenceEvent(eventSilenceUpdated, "Silence changed"),
+		silenceEvent(eventSilenceEnded, "Silence ended early"),
 	}
 }
 

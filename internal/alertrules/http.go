@@ -8,6 +8,14 @@ func (s *Service) routes(r *web.Router) {
 	r.Get("/alerts/{id}", ReadAlerts, s.showAlert)
 	r.Post("/alerts/{id}/acknowledge", AcknowledgeAlerts, s.acknowledgeOne)
 
+	r.Get("/alert-silences", ReadAlerts, s.showSilences)
+	r.Get("/alert-silences/new", SilenceAlerts, s.showNewSilence)
+	r.Post("/alert-silences/new", SilenceAlerts, s.createSilence)
+	r.Get("/alert-silences/{id}", ReadAlerts, s.showSilence)
+	r.Get("/alert-silences/{id}/edit", SilenceAlerts, s.showEditSilence)
+	r.Post("/alert-silences/{id}/edit", SilenceAlerts, s.saveSilencePage)
+	r.Post("/alert-silences/{id}/end", SilenceAlerts, s.endSilencePage)
+
 	r.Get("/alert-rules", ReadRules, s.showRules)
 	r.Get("/alert-rules/new", ManageRules, s.showNewRule)
 	r.Post("/alert-rules/new", ManageRules, s.createRule)

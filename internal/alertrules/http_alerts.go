@@ -37,9 +37,15 @@ func filterOf(q url.Values) Filter {
 	if sev := event.Severity(q.Get("severity")); sev.Rank() > 0 {
 		f.Severity = sev
 	}
-	if v := q.Get("acknowledged"); v == "yes" || v == "no" {
+	if id, err := uuid.Parse(q.Get("silence")); err == nil {
+		f.MutedID = id
+	}
+	switch v := q.Get("acknowledged"); v {
+	case "yes", "no":
 		yes := v == "yes"
 		f.Acknowledged = &yes
+	case "waiting":
+		f.Waiting = true
 	}
 	f.Text = strings.ToValidUTF8(strings.ReplaceAll(strings.TrimSpace(q.Get("q")), "\x00", ""), "")
 	if len(f.Text) > 200 {
@@ -55,6 +61,8 @@ type alertPage struct {
 	sort  string
 	rules []nameRow
 	tally map[event.Severity]severityRow
+	// active are the silences of now, the first to end first.
+	active db.Page[Silence]
 }
 
 func (s *Service) showAlerts(r *web.Request) error {
@@ -71,13 +79,15 @@ func (s *Service) showAlerts(r *web.Request) error {
 	var count *db.Result[int64]
 	var rules *db.Result[nameRow]
 	var tally *db.Result[severityRow]
+	var active *db.PageResult[Silence]
 	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
 		page, count = list.Queue(b), list.QueueCount(b)
 		rules, tally = ruleChoices.Queue(b, nil), firingBySeverity.Queue(b, nil)
+		active = silenceList.Query().Filter("active", nil).Sort("ends_at").Queue(b)
 	}); err != nil {
 		return err
 	}
-	p := alertPage{page: page.Page, sort: list.SortInUse(), rules: rules.Rows, tally: map[event.Severity]severityRow{}}
+	p := alertPage{page: page.Page, sort: list.SortInUse(), rules: rules.Rows, tally: map[event.Severity]severityRow{}, active: active.Page}
 	p.total, _ = count.First()
 	for _, row := range tally.Rows {
 		p.tally[row.Severity] = row
@@ -102,12 +112,14 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 			{"", ui.Column{Text: "State"}},
 		}),
 	}
+	v.Silenced = silenceNotice(r, p.active, p.rules)
 	if strings.HasSuffix(p.sort, "host") {
 		v.Caption = "Alerts by host"
 	}
 	if r.Can(ReadRules) {
 		v.Actions = append(v.Actions, ui.LinkButton{Text: "Alert rules", Href: r.Path("/alert-rules?scope=certificate"), Icon: "bell"})
 	}
+	v.Actions = append(v.Actions, ui.LinkButton{Text: "Silences", Href: r.Path("/alert-silences"), Icon: "circle-pause"})
 	tab := func(text, state string, current bool) ui.Tab {
 		return ui.Tab{Text: text, Href: address(path, q, "state", state), Current: current}
 	}
@@ -118,11 +130,11 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 	for _, a := range p.page.Items {
 		row := views.AlertRow{
 			ID: a.ID.String(), Link: ui.RowLink{Text: a.HostTitle, Sub: a.RuleName, Href: path + "/" + a.ID.String()},
-			Severity: severityBadge(a.Severity), State: stateBadge(a), Message: a.Message, Fired: moment(r, a.FiredAt),
+			Severity: severityBadge(a.Severity), State: stateBadge(a), Message: a.Message, Fired: r.Moment(a.FiredAt),
 			Rule: ui.Link{Text: a.RuleName, Href: address(path, q, "rule", a.RuleID.String())}, Who: acknowledger(a),
 		}
 		if a.ResolvedAt != nil && a.ResolvedReason != reasonOneTime {
-			ended := moment(r, *a.ResolvedAt)
+			ended := r.Moment(*a.ResolvedAt)
 			row.Ended = &ended
 		}
 		v.Rows = append(v.Rows, row)
@@ -168,7 +180,7 @@ func alertStats(path string, tally map[event.Severity]severityRow) []ui.Stat {
 	low, d := stat("Low and info", "info", ui.Info, path, event.Low, event.Info)
 	low.Href = path + "?severity=low"
 	open := ui.Stat{
-		Label: "Not acknowledged", Icon: "user", Value: strconv.FormatInt(a+b+c+d, 10), Tone: ui.Warn, Href: path + "?acknowledged=no",
+		Label: "Not acknowledged", Icon: "user", Value: strconv.FormatInt(a+b+c+d, 10), Tone: ui.Warn, Href: path + "?acknowledged=waiting",
 		Detail: "Nobody has taken these on yet",
 	}
 	if a+b+c+d == 0 {
@@ -212,7 +224,10 @@ func alertFilters(r *web.Request, f Filter, p alertPage, v *views.AlertList) {
 	v.Severity = ui.Field{Name: "severity", Label: "Severity", Required: true, Options: append([]ui.Option{{Text: "Any"}}, severityOptions(f.Severity)...)}
 	handled := q.Get("acknowledged")
 	v.Handled = ui.Field{Name: "acknowledged", Label: "Acknowledged", Required: true, Options: []ui.Option{
-		{Text: "Any"}, {Value: "no", Text: "No", Selected: handled == "no"}, {Value: "yes", Text: "Yes", Selected: handled == "yes"},
+		{Text: "Any"},
+		{Value: "waiting", Text: "No, and not muted", Selected: handled == "waiting"},
+		{Value: "no", Text: "No", Selected: handled == "no"},
+		{Value: "yes", Text: "Yes", Selected: handled == "yes"},
 	}}
 	if f.Rule != uuid.Nil {
 		chip("Rule", "is", ruleName, "rule")
@@ -227,6 +242,13 @@ func alertFilters(r *web.Request, f Filter, p alertPage, v *views.AlertList) {
 		}
 		keep("host", f.Host.String())
 		chip("Host", "is", name, "host")
+	}
+	if f.MutedID != uuid.Nil {
+		keep("silence", f.MutedID.String())
+		chip("Inside", "is", "one silence", "silence")
+	}
+	if f.Waiting {
+		chip("Acknowledged", "is", "no, and not muted", "acknowledged")
 	}
 	if f.Acknowledged != nil {
 		chip("Acknowledged", "is", handled, "acknowledged")
@@ -266,6 +288,7 @@ func (s *Service) sendAlerts(r *web.Request, f Filter) error {
 	w := csv.NewWriter(&b)
 	if err := w.Write([]string{
 		"host", "rule", "trigger", "severity", "state", "message", "fired_at", "resolved_at", "resolved_reason", "acknowledged_at", "acknowledged_by",
+		"muted_by",
 	}); err != nil {
 		return fmt.Errorf("write csv: %w", err)
 	}
@@ -280,6 +303,7 @@ func (s *Service) sendAlerts(r *web.Request, f Filter) error {
 			return w.Write([]string{
 				export.Cell(a.HostTitle), export.Cell(a.RuleName), string(a.Trigger), string(a.Severity), string(a.State), export.Cell(a.Message),
 				stamped(&a.FiredAt), stamped(a.ResolvedAt), a.ResolvedReason, stamped(a.AcknowledgedAt), export.Cell(a.Acknowledger),
+				string(a.MutedBy),
 			})
 		})
 	})
@@ -302,7 +326,40 @@ func (s *Service) showAlert(r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	return r.Page(alertPageOf(r, a), views.AlertPage(alertView(r, a)))
+	v := alertView(r, a)
+	if a.MutedID.Valid {
+		muting, err := s.mutingFact(r, a)
+		if err != nil {
+			return err
+		}
+		v.Facts = append(v.Facts, muting)
+	}
+	return r.Page(alertPageOf(r, a), views.AlertPage(v))
+}
+
+// mutingFact says why nobody is told of an alert, with the way there.
+func (s *Service) mutingFact(r *web.Request, a Alert) (ui.Fact, error) {
+	var names *db.Result[nameRow]
+	statement, place, gone := ruleNames, "/alert-rules/", "A rule that was deleted"
+	f := ui.Fact{Label: "Muted by the rule", Sub: "It says the same or more about the host."}
+	if a.silenced() {
+		statement, place, gone = silenceNames, "/alert-silences/", "A silence"
+		f = ui.Fact{Label: "Muted by the silence", Sub: "It is told when the silence is over, if it still fires then."}
+	}
+	err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
+		names = statement.Queue(b, db.Args{"ids": []uuid.UUID{a.MutedID.UUID}})
+	})
+	if err != nil {
+		return f, err
+	}
+	f.Text = gone
+	if row, ok := names.First(); ok {
+		f.Text, f.Href = row.Name, r.Path(place+row.ID.String())
+	}
+	if a.State == Resolved {
+		f.Sub = "So it was when it ended."
+	}
+	return f, nil
 }
 
 func alertPageOf(r *web.Request, a Alert) web.Page {
@@ -314,7 +371,7 @@ func alertPageOf(r *web.Request, a Alert) web.Page {
 func alertView(r *web.Request, a Alert) views.Alert {
 	badge := stateBadge(a)
 	severity := severityBadge(a.Severity)
-	fired := moment(r, a.FiredAt)
+	fired := r.Moment(a.FiredAt)
 	v := views.Alert{
 		Head:     ui.PageHead{Title: a.HostTitle, Lede: a.RuleName, Badge: &badge},
 		Severity: severity,
@@ -336,25 +393,30 @@ func alertView(r *web.Request, a Alert) views.Alert {
 		v.Facts[3].Href, v.Host.Href = "", ""
 	}
 	if a.LastNotifiedAt != nil {
-		v.History = append(v.History, ui.Entry{Icon: "bell", Text: "Its recipients were told.", Time: moment(r, *a.LastNotifiedAt)})
+		v.History = append(v.History, ui.Entry{Icon: "bell", Text: "Its recipients were told.", Time: r.Moment(*a.LastNotifiedAt)})
 	} else {
 		v.Facts = append(v.Facts, ui.Fact{
-			Label: "Told", Text: "Nobody yet", Sub: "Within the cooldown of the rule, or while a worse alert about the host speaks for it.",
+			Label: "Told", Text: "Nobody yet", Sub: "Within the cooldown of the rule, inside a silence, or while another alert about the host speaks for it.",
 		})
 	}
 	if a.AcknowledgedAt != nil {
 		v.History = append(v.History, ui.Entry{
-			Icon: "user-check", Tone: ui.Note, Text: "Acknowledged " + acknowledger(a) + ".", Time: moment(r, *a.AcknowledgedAt),
+			Icon: "user-check", Tone: ui.Note, Text: "Acknowledged " + acknowledger(a) + ".", Time: r.Moment(*a.AcknowledgedAt),
 		})
 	}
 	switch {
 	case a.ResolvedAt != nil:
-		ended := moment(r, *a.ResolvedAt)
+		ended := r.Moment(*a.ResolvedAt)
 		v.Notice.Tone = ui.Mute
 		v.Facts = append(v.Facts, ui.Fact{Label: "Ended", Time: &ended, Sub: reasonText(a.ResolvedReason)})
 		v.History = append(v.History, ui.Entry{Icon: "check", Tone: ui.OK, Text: "The alert ended: " + lower(reasonText(a.ResolvedReason)) + ".", Time: ended})
 	case a.AcknowledgedAt == nil && r.Can(AcknowledgeAlerts):
 		v.Acknowledge = r.Path("/alerts/" + a.ID.String() + "/acknowledge")
+	}
+	if a.State == Firing && r.Can(SilenceAlerts) {
+		v.Silence = ui.LinkButton{
+			Text: "Silence", Href: r.Path("/alert-silences/new?host=" + a.HostID.String() + "&rule=" + a.RuleID.String()), Icon: "circle-pause",
+		}
 	}
 	return v
 }

@@ -128,13 +128,18 @@ type alertBody struct {
 	AcknowledgedAt *time.Time     `json:"acknowledged_at"`
 	AcknowledgedBy *uuid.UUID     `json:"acknowledged_by" doc:"The user or service token."`
 	LastNotifiedAt *time.Time     `json:"last_notified_at"`
+	MutedBy        MutedBy        `json:"muted_by,omitempty" enum:"silence,rule" doc:"Why nobody is told: a silence, or a rule that says the same or more."`
+	MutedByID      *uuid.UUID     `json:"muted_by_id,omitempty"`
 }
 
 func newAlertBody(a Alert) alertBody {
 	b := alertBody{
 		ID: a.ID, State: a.State, RuleID: a.RuleID, RuleName: a.RuleName, Trigger: a.Trigger, Severity: a.Severity, HostID: a.HostID,
 		Host: a.HostTitle, Message: a.Message, FiredAt: a.FiredAt.UTC(), ResolvedAt: utc(a.ResolvedAt), ResolvedReason: a.ResolvedReason,
-		AcknowledgedAt: utc(a.AcknowledgedAt), LastNotifiedAt: utc(a.LastNotifiedAt),
+		AcknowledgedAt: utc(a.AcknowledgedAt), LastNotifiedAt: utc(a.LastNotifiedAt), MutedBy: a.MutedBy,
+	}
+	if a.MutedID.Valid {
+		b.MutedByID = &a.MutedID.UUID
 	}
 	if a.AcknowledgedBy.Valid {
 		b.AcknowledgedBy = &a.AcknowledgedBy.UUID
@@ -178,6 +183,7 @@ func (s *Service) operations(m *api.Module) {
 	s.ruleOperations(m)
 	s.ruleChanges(m)
 	s.alertOperations(m)
+	s.silenceOperations(m)
 }
 
 func (s *Service) ruleOperations(m *api.Module) {
@@ -292,6 +298,7 @@ func (s *Service) alertOperations(m *api.Module) {
 		Rule         string `query:"rule_id" format:"uuid"`
 		Severity     string `query:"severity" enum:"info,low,medium,high,critical"`
 		Host         string `query:"host_id" format:"uuid"`
+		Silence      string `query:"silence_id" format:"uuid" doc:"Alerts that lie inside a silence."`
 		Text         string `query:"q" maxLength:"200" doc:"How the host begins."`
 		Acknowledged string `query:"acknowledged" enum:"true,false"`
 	}
@@ -301,7 +308,7 @@ func (s *Service) alertOperations(m *api.Module) {
 			for _, id := range []struct {
 				text string
 				to   *uuid.UUID
-			}{{in.Rule, &f.Rule}, {in.Host, &f.Host}} {
+			}{{in.Rule, &f.Rule}, {in.Host, &f.Host}, {in.Silence, &f.MutedID}} {
 				if id.text != "" {
 					// The schema has checked the form already; an unknown id finds nothing.
 					if err := id.to.UnmarshalText([]byte(id.text)); err != nil {

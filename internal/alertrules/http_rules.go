@@ -144,7 +144,7 @@ func ruleView(r *web.Request, d ruleDetail) views.Rule {
 	rule := d.rule
 	path := r.Path("/alert-rules/" + rule.ID.String())
 	state, severity := ruleBadge(rule), severityBadge(rule.Severity)
-	made, changed := moment(r, rule.CreatedAt), moment(r, rule.UpdatedAt)
+	made, changed := r.Moment(rule.CreatedAt), r.Moment(rule.UpdatedAt)
 	v := views.Rule{
 		Head: ui.PageHead{Title: rule.Name, Badge: &state, Lede: "Watches " + lower(targetText(rule)) + "."},
 		Condition: []ui.Fact{

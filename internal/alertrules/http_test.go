@@ -272,6 +272,7 @@ func TestRoutesAskForRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	alert += id
+	silence := "/alert-silences/" + s.silence(t, 4, nil).ID.String()
 	get, post := http.MethodGet, http.MethodPost
 	routes := []struct {
 		method, path string
@@ -281,6 +282,18 @@ func TestRoutesAskForRights(t *testing.T) {
 		{get, alert, access.Viewer},
 		{post, alert + "/acknowledge", access.Member},
 		{post, "/alerts/acknowledge", access.Member},
+		{get, "/alert-silences", access.Viewer},
+		{get, silence, access.Viewer},
+		{get, "/alert-silences/new", access.Member},
+		{post, "/alert-silences/new", access.Member},
+		{get, silence + "/edit", access.Member},
+		{post, silence + "/edit", access.Member},
+		{post, silence + "/end", access.Member},
+		{get, "/api/v1/alert-silences", access.Viewer},
+		{get, "/api/v1" + silence, access.Viewer},
+		{post, "/api/v1/alert-silences", access.Member},
+		{http.MethodPatch, "/api/v1" + silence, access.Member},
+		{post, "/api/v1" + silence + "/end", access.Member},
 		{get, "/alert-rules", access.Viewer},
 		{get, rule, access.Viewer},
 		{get, "/alert-rules/new", access.Admin},
@@ -319,7 +332,7 @@ func TestRoutesAskForRights(t *testing.T) {
 			t.Errorf("%s %s by a stranger: %d", route.method, route.path, code)
 		}
 		// The ids of acme lead nowhere in globex, whose owner may do everything there.
-		if strings.Contains(route.path, r.ID.String()) || strings.Contains(route.path, id) {
+		if strings.Contains(route.path, r.ID.String()) || strings.Contains(route.path, id) || strings.Contains(route.path, silence) {
 			if code, _, text := s.ask(t, "stranger", route.method, "/ws/globex"+route.path, body); code != http.StatusNotFound {
 				t.Errorf("%s %s in another workspace: %d %s", route.method, route.path, code, text)
 			}

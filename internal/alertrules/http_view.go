@@ -5,47 +5,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
-	"github.com/vigilo/vigilo/internal/kernel/web"
 	"github.com/vigilo/vigilo/templates/ui"
 )
-
-// moment shows a time as people say it, with the full one on hover.
-func moment(r *web.Request, t time.Time) ui.Time {
-	local := t.In(r.Zone())
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: relative(r.Now(), t) + ", " + local.Format("2 Jan 2006"),
-		Title: local.Format("2 January 2006, 15:04 MST"),
-	}
-}
-
-// relative says how far t is from now in the largest unit that fits.
-func relative(now, t time.Time) string {
-	d := t.Sub(now)
-	past := d < 0
-	if past {
-		d = -d
-	}
-	var text string
-	switch {
-	case d < time.Minute:
-		return "now"
-	case d < time.Hour:
-		text = plural(int(d/time.Minute), "minute")
-	case d < day:
-		text = plural(int(d/time.Hour), "hour")
-	default:
-		text = plural(int(d/day), "day")
-	}
-	if past {
-		return text + " ago"
-	}
-	return "in " + text
-}
 
 // severityLabel is a severity in words.
 func severityLabel(s event.Severity) string {
@@ -77,6 +42,10 @@ func stateBadge(a Alert) ui.Badge {
 		return ui.Badge{Text: "Happened", Tone: ui.Mute, Icon: "history"}
 	case a.State == Resolved:
 		return ui.Badge{Text: "Resolved", Tone: ui.Fine, Icon: "check"}
+	case a.silenced():
+		return ui.Badge{Text: "Silenced", Tone: ui.Mute, Icon: "circle-pause"}
+	case a.MutedBy == MutedByRule:
+		return ui.Badge{Text: "Inhibited", Tone: ui.Mute, Icon: "layers"}
 	case a.AcknowledgedAt != nil:
 		return ui.Badge{Text: "Acknowledged", Tone: ui.Note, Icon: "user-check"}
 	default:

@@ -51,14 +51,30 @@ func (RecheckArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}
 }
 
+const (
+	// keepResolved is how long an alert is kept after it ended.
+	keepResolved = 400 * day
+	purgeBatch   = 5000
+)
+
+// PurgeArgs remove alerts that ended longer than keepResolved ago, in all workspaces.
+type PurgeArgs struct{}
+
+// Kind implements river.JobArgs.
+func (PurgeArgs) Kind() string { return "alertrules.purge" }
+
 func (s *Service) workers(w *river.Workers) {
+	river.AddWorker(w, &purgeWorker{s: s})
 	river.AddWorker(w, &sweepWorker{s: s})
 	river.AddWorker(w, &dueWorker{s: s})
 	river.AddWorker(w, &recheckWorker{s: s})
 }
 
 func schedules() []job.Schedule {
-	return []job.Schedule{{Every: time.Minute, Job: func() river.JobArgs { return SweepArgs{} }, AtStart: true}}
+	return []job.Schedule{
+		{Every: time.Minute, Job: func() river.JobArgs { return SweepArgs{} }, AtStart: true},
+		{Every: day, Job: func() river.JobArgs { return PurgeArgs{} }, AtStart: true},
+	}
 }
 
 type sweepWorker struct {
@@ -87,6 +103,29 @@ type recheckWorker struct {
 // Work implements river.Worker.
 func (w *recheckWorker) Work(ctx context.Context, j *river.Job[RecheckArgs]) error {
 	return w.s.recheckHosts(ctx, j.Args)
+}
+
+type purgeWorker struct {
+	river.WorkerDefaults[PurgeArgs]
+	s *Service
+}
+
+// Work implements river.Worker.
+func (w *purgeWorker) Work(ctx context.Context, _ *river.Job[PurgeArgs]) error { return w.s.purge(ctx) }
+
+// purge deletes in small transactions, so that no other writer waits for long.
+func (s *Service) purge(ctx context.Context) error {
+	for n := int64(purgeBatch); n == purgeBatch; {
+		err := s.db.System(ctx, func(tx *db.SystemTx) error {
+			var err error
+			n, err = purgeAlerts.Run(ctx, tx, db.Args{"before": tx.Now.Add(-keepResolved), "limit": purgeBatch})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("purge alerts: %w", err)
+		}
+	}
+	return nil
 }
 
 // Sweep finds the workspaces in which hosts are due and inserts a job for each, so that

@@ -10,10 +10,11 @@ import (
 func (s *Service) Module() module.Module {
 	return module.Module{
 		Name:   "alertrules",
-		Tables: []string{"alert_rules", "alerts", "alert_tracks", "alert_checks"},
+		Tables: []string{"alert_rules", "alerts", "alert_tracks", "alert_checks", "alert_silences"},
 		Permissions: []access.Grant{
 			{Permission: ReadAlerts, Label: "See alerts", Min: access.Viewer},
 			{Permission: AcknowledgeAlerts, Label: "Acknowledge alerts", Min: access.Member},
+			{Permission: SilenceAlerts, Label: "Silence alerts", Min: access.Member},
 			{Permission: ReadRules, Label: "See alert rules", Min: access.Viewer},
 			{Permission: ManageRules, Label: "Create, change, test and delete alert rules", Min: access.Admin},
 		},

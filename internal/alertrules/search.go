@@ -46,6 +46,14 @@ func resolvers() []search.Resolver {
 			}
 			return out, err
 		}},
+		{Type: "alert_silence", Label: "Silence", Resolve: func(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (map[uuid.UUID]search.Ref, error) {
+			rows, err := silenceNames.All(ctx, tx, db.Args{"ids": ids})
+			out := make(map[uuid.UUID]search.Ref, len(rows))
+			for _, r := range rows {
+				out[r.ID] = search.Ref{Title: r.Name, Path: "/alert-silences/" + r.ID.String()}
+			}
+			return out, err
+		}},
 		{Type: "alert", Label: "Alert", Resolve: func(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (map[uuid.UUID]search.Ref, error) {
 			rows, err := alertNames.All(ctx, tx, db.Args{"ids": ids})
 			out := make(map[uuid.UUID]search.Ref, len(rows))

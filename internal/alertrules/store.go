@@ -59,7 +59,7 @@ var (
 	firingByRule = db.Define[firingRow]("alertrules.firing_by_rule", `
 	SELECT rule_id, count(*) AS n FROM alerts WHERE workspace_id = @ws AND state = 'firing' GROUP BY rule_id LIMIT 1000`)
 	firingBySeverity = db.Define[severityRow]("alertrules.firing_by_severity", `
-	SELECT severity, count(*) AS n, count(*) FILTER (WHERE acknowledged_at IS NULL) AS waiting
+	SELECT severity, count(*) AS n, count(*) FILTER (WHERE acknowledged_at IS NULL AND muted_by = '') AS waiting
 	FROM alerts WHERE workspace_id = @ws AND state = 'firing' GROUP BY severity LIMIT 10`)
 	ruleChoices = db.Define[nameRow]("alertrules.rule_choices", `
 	SELECT id, name FROM alert_rules WHERE workspace_id = @ws ORDER BY name, id LIMIT 1000`)
@@ -132,17 +132,20 @@ var (
 	SELECT DISTINCT workspace_id FROM alert_checks WHERE next_at <= @now LIMIT 10000`)
 
 	loadTracks = db.Define[Track]("alertrules.load_tracks", `
-	SELECT host_id, rule_id, alert_id, told, last_told_at, told_firing, suppressed, no_data_since
+	SELECT host_id, rule_id, alert_id, told, last_told_at, told_firing, suppressed, no_data_since, muted_by, muted_id, owed_id
 	FROM alert_tracks WHERE workspace_id = @ws AND host_id = ANY (@ids)`)
 	saveTracks = db.DefineCommand("alertrules.save_tracks", `
-	INSERT INTO alert_tracks (workspace_id, host_id, rule_id, alert_id, told, last_told_at, told_firing, suppressed, no_data_since)
-	SELECT @ws, r.host_id, r.rule_id, r.alert_id, r.told, r.last_told_at, r.told_firing, r.suppressed, r.no_data_since
+	INSERT INTO alert_tracks (workspace_id, host_id, rule_id, alert_id, told, last_told_at, told_firing, suppressed, no_data_since,
+		muted_by, muted_id, owed_id)
+	SELECT @ws, r.host_id, r.rule_id, r.alert_id, r.told, r.last_told_at, r.told_firing, r.suppressed, r.no_data_since,
+		r.muted_by, r.muted_id, r.owed_id
 	FROM unnest(@hosts::uuid[], @rules::uuid[], @alerts::uuid[], @told::boolean[], @last_told::timestamptz[],
-			@told_firing::boolean[], @suppressed::int[], @no_data::timestamptz[])
-		AS r (host_id, rule_id, alert_id, told, last_told_at, told_firing, suppressed, no_data_since)
+			@told_firing::boolean[], @suppressed::int[], @no_data::timestamptz[], @muted_by::text[], @muted_ids::uuid[], @owed::uuid[])
+		AS r (host_id, rule_id, alert_id, told, last_told_at, told_firing, suppressed, no_data_since, muted_by, muted_id, owed_id)
 	ON CONFLICT (workspace_id, host_id, rule_id) DO UPDATE SET alert_id = excluded.alert_id, told = excluded.told,
 		last_told_at = excluded.last_told_at, told_firing = excluded.told_firing, suppressed = excluded.suppressed,
-		no_data_since = excluded.no_data_since`)
+		no_data_since = excluded.no_data_since, muted_by = excluded.muted_by, muted_id = excluded.muted_id,
+		owed_id = excluded.owed_id`)
 	dropTracks = db.DefineCommand("alertrules.drop_tracks", `
 	DELETE FROM alert_tracks t USING unnest(@hosts::uuid[], @rules::uuid[]) AS r (host_id, rule_id)
 	WHERE t.workspace_id = @ws AND t.host_id = r.host_id AND t.rule_id = r.rule_id`)
@@ -152,12 +155,19 @@ var (
 
 	insertAlerts = db.DefineCommand("alertrules.insert_alerts", `
 	INSERT INTO alerts (workspace_id, id, rule_id, rule_name, trigger, severity, host_id, host_title, host_path, message, state,
-		fired_at, resolved_at, resolved_reason, event_id)
+		fired_at, resolved_at, resolved_reason, event_id, muted_by, muted_id)
 	SELECT @ws, r.id, r.rule_id, r.rule_name, r.trigger, r.severity, r.host_id, r.host_title, r.host_path, r.message, r.state,
-		@now, CASE WHEN r.state = 'resolved' THEN @now::timestamptz END, r.reason, r.event_id
+		@now, CASE WHEN r.state = 'resolved' THEN @now::timestamptz END, r.reason, r.event_id,
+		r.muted_by, r.muted_id
 	FROM unnest(@ids::uuid[], @rules::uuid[], @rule_names::text[], @triggers::text[], @severities::text[], @hosts::uuid[],
-			@host_titles::text[], @host_paths::text[], @messages::text[], @states::text[], @reasons::text[], @events::uuid[])
-		AS r (id, rule_id, rule_name, trigger, severity, host_id, host_title, host_path, message, state, reason, event_id)`)
+			@host_titles::text[], @host_paths::text[], @messages::text[], @states::text[], @reasons::text[], @events::uuid[],
+			@muted_by::text[], @muted_ids::uuid[])
+		AS r (id, rule_id, rule_name, trigger, severity, host_id, host_title, host_path, message, state, reason, event_id, muted_by,
+			muted_id)`)
+	muteAlerts = db.DefineCommand("alertrules.mute_alerts", `
+	UPDATE alerts a SET muted_by = r.muted_by, muted_id = r.muted_id
+	FROM unnest(@ids::uuid[], @muted_by::text[], @muted_ids::uuid[]) AS r (id, muted_by, muted_id)
+	WHERE a.workspace_id = @ws AND a.id = r.id`)
 	resolveAlerts = db.Define[Alert]("alertrules.resolve_alerts", `
 	UPDATE alerts a SET state = 'resolved', resolved_at = @now, resolved_reason = r.reason
 	FROM unnest(@ids::uuid[], @reasons::text[]) AS r (id, reason)
@@ -169,6 +179,10 @@ var (
 	UPDATE alerts SET last_notified_at = @now WHERE workspace_id = @ws AND id = ANY (@ids)`)
 	rulesOfEvent = db.Define[uuid.UUID]("alertrules.rules_of_event", `
 	SELECT rule_id FROM alerts WHERE workspace_id = @ws AND event_id = @event`)
+	// purgeAlerts takes what ended before a moment, whatever the workspace.
+	purgeAlerts = db.DefineSystemCommand("alertrules.purge", `
+	DELETE FROM alerts WHERE (workspace_id, id) IN (
+		SELECT workspace_id, id FROM alerts WHERE resolved_at < @before ORDER BY resolved_at LIMIT @limit)`)
 	// orphans are alerts that fire although their rule is gone or does not watch any more.
 	orphans = db.Define[orphanRow]("alertrules.orphans", `
 	SELECT a.id, a.host_id, (r.id IS NULL) AS deleted FROM alerts a
@@ -183,7 +197,7 @@ var (
 	SELECT id, host_title, rule_name, state FROM alerts WHERE workspace_id = @ws AND id = ANY (@ids)`)
 	urgent = db.Define[Alert]("alertrules.urgent", `
 	SELECT `+alertColumns+`, '' AS acknowledger FROM alerts a
-	WHERE a.workspace_id = @ws AND a.state = 'firing' AND a.acknowledged_at IS NULL
+	WHERE a.workspace_id = @ws AND a.state = 'firing' AND a.acknowledged_at IS NULL AND a.muted_by = ''
 	ORDER BY a.fired_at DESC, a.id DESC LIMIT @limit`)
 	findAlerts = db.Define[Alert]("alertrules.find_alerts", `
 	SELECT `+alertColumns+`, '' AS acknowledger FROM alerts a

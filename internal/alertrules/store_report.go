@@ -10,7 +10,7 @@ import (
 // their names, which modules members and identity own.
 
 const alertColumns = `a.id, a.rule_id, a.rule_name, a.trigger, a.severity, a.host_id, a.host_title, a.host_path, a.message, a.state,
-	a.fired_at, a.resolved_at, a.resolved_reason, a.acknowledged_at, a.acknowledged_by, a.last_notified_at`
+	a.fired_at, a.resolved_at, a.resolved_reason, a.acknowledged_at, a.acknowledged_by, a.last_notified_at, a.muted_by, a.muted_id`
 
 // person is an active member. Named is false for those who are only asked for as owners.
 type person struct {
@@ -63,6 +63,8 @@ var alertList = db.DefineList(db.ListSpec[Alert]{
 		"severity":     `a.severity = @severity`,
 		"host":         `a.host_id = @host`,
 		"text":         `a.host_title ^@ @text`,
+		"muted_id":     `a.muted_id = @muted_id`,
+		"waiting":      `a.acknowledged_at IS NULL AND a.muted_by = ''`,
 		"acknowledged": `(a.acknowledged_at IS NOT NULL) = @acknowledged`,
 	},
 	Sorts: map[string]db.SortBy[Alert]{
@@ -72,4 +74,26 @@ var alertList = db.DefineList(db.ListSpec[Alert]{
 	Default: "-fired_at",
 	IDExpr:  "a.id",
 	ID:      func(a Alert) uuid.UUID { return a.ID },
+})
+
+// silenceList is the list of silences. The author is empty when it was a token or somebody
+// who left.
+var silenceList = db.DefineList(db.ListSpec[Silence]{
+	Name:    "alertrules.silences",
+	Columns: silenceColumns + `, coalesce(u.name, '') AS author`,
+	From:    `alert_silences s LEFT JOIN users u ON u.id = s.created_by`,
+	Where:   `s.workspace_id = @ws`,
+	Filters: map[string]string{
+		"id":        `s.id = @id`,
+		"live":      `s.ends_at > @now`,
+		"active":    `s.ends_at > @now AND s.starts_at <= @now`,
+		"scheduled": `s.ends_at > @now AND s.starts_at > @now`,
+		"ended":     `s.ends_at <= @now`,
+	},
+	Sorts: map[string]db.SortBy[Silence]{
+		"ends_at": {Expr: "s.ends_at", Cast: "timestamptz", Of: func(s Silence) string { return stamp(s.EndsAt) }},
+	},
+	Default: "-ends_at",
+	IDExpr:  "s.id",
+	ID:      func(s Silence) uuid.UUID { return s.ID },
 })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // telling is an outcome that people shall hear of, with its event.
@@ -20,7 +21,7 @@ type telling struct {
 }
 
 // resolved reports whether the news is good.
-func (t telling) resolved() bool { return t.Resolve.Valid }
+func (t telling) resolved() bool { return t.Resolve.Valid || t.Late.Valid }
 
 // group is the news of one rule in one evaluation: one notice, however many hosts.
 type group struct {
@@ -192,7 +193,7 @@ func validUntil(h Host) string {
 	if !h.hasCertificate() {
 		return ""
 	}
-	return " The certificate is valid until " + h.NotAfter.UTC().Format("2 January 2006, 15:04 MST") + "."
+	return " The certificate is valid until " + timetext.Prose(h.NotAfter, time.UTC) + "."
 }
 
 func lines(items []telling, text func(telling) string) string {

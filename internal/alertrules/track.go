@@ -21,7 +21,35 @@ type Track struct {
 	// Suppressed counts what the cooldown kept from being told since the last notice.
 	Suppressed  int        `db:"suppressed"`
 	NoDataSince *time.Time `db:"no_data_since"`
+	// Muting is why the alert that fires now stays silent.
+	Muting
+	// OwedID is an alert that people heard of and that ended inside a silence: its end is
+	// told when the silence is over, so that whatever it opened elsewhere is closed.
+	OwedID uuid.NullUUID `db:"owed_id"`
 }
+
+// MutedBy is what keeps an alert from being told.
+type MutedBy string
+
+// What mutes an alert; nothing is the empty one.
+const (
+	MutedBySilence MutedBy = "silence"
+	// MutedByRule is another rule whose alert about the host says the same or more.
+	MutedByRule MutedBy = "rule"
+)
+
+// Muting is why an alert stays silent, with the id of the silence or of the rule. The zero
+// one says that it does not.
+type Muting struct {
+	MutedBy MutedBy       `db:"muted_by"`
+	MutedID uuid.NullUUID `db:"muted_id"`
+}
+
+func mutedBy(by MutedBy, id uuid.UUID) Muting {
+	return Muting{MutedBy: by, MutedID: uuid.NullUUID{UUID: id, Valid: true}}
+}
+
+func (m Muting) silenced() bool { return m.MutedBy == MutedBySilence }
 
 // noDataLimit is how long an alert outlives the data it was judged by.
 const noDataLimit = time.Hour
@@ -48,6 +76,8 @@ type Step struct {
 	TellFiring   bool
 	TellResolved bool
 	Suppressed   int
+	// Late is an alert that ended earlier, inside a silence, and whose end is told now.
+	Late uuid.NullUUID
 	// Again is when to look again although nothing happens, zero for never.
 	Again time.Time
 }
@@ -55,27 +85,40 @@ type Step struct {
 // Step moves the track on (reliability.md 4.5). fresh is the id of an alert that may
 // begin. A notice is never sent sooner than cooldown after the last one that something
 // fires; when it still fires then, one notice is sent with the number of those left out.
-func (t *Track) Step(c Condition, muted bool, cooldown time.Duration, now time.Time, fresh uuid.UUID) Step {
+// What is muted keeps its state and is told when it is heard again.
+func (t *Track) Step(c Condition, m Muting, cooldown time.Duration, now time.Time, fresh uuid.UUID) Step {
 	var s Step
+	if t.OwedID.Valid && !m.silenced() {
+		s.Late, t.OwedID = t.OwedID, uuid.NullUUID{}
+	}
+	t.move(&s, c, m, cooldown, now, fresh)
+	t.Muting = Muting{}
+	if t.AlertID.Valid {
+		t.Muting = m
+	}
+	return s
+}
+
+func (t *Track) move(s *Step, c Condition, m Muting, cooldown time.Duration, now time.Time, fresh uuid.UUID) {
 	switch c {
 	case Hidden:
 		t.NoDataSince = nil
 	case NoData:
 		if !t.AlertID.Valid {
-			return s
+			return
 		}
 		if t.NoDataSince == nil {
 			t.NoDataSince = &now
 		}
 		if limit := t.NoDataSince.Add(noDataLimit); now.Before(limit) {
 			s.Again = limit
-			return s
+			return
 		}
-		t.end(&s, reasonNoData)
+		t.end(s, reasonNoData, m.silenced())
 	case False:
 		t.NoDataSince = nil
 		if t.AlertID.Valid {
-			t.end(&s, reasonCleared)
+			t.end(s, reasonCleared, m.silenced())
 		}
 	case True:
 		t.NoDataSince = nil
@@ -83,13 +126,12 @@ func (t *Track) Step(c Condition, muted bool, cooldown time.Duration, now time.T
 			s.Fire = true
 			t.AlertID, t.Told = uuid.NullUUID{UUID: fresh, Valid: true}, false
 		}
-		t.tell(&s, muted, cooldown, now)
+		t.tell(s, m, cooldown, now)
 	}
-	return s
 }
 
-func (t *Track) tell(s *Step, muted bool, cooldown time.Duration, now time.Time) {
-	if t.Told || muted {
+func (t *Track) tell(s *Step, m Muting, cooldown time.Duration, now time.Time) {
+	if t.Told || m != (Muting{}) {
 		return
 	}
 	if t.LastToldAt != nil && now.Before(t.LastToldAt.Add(cooldown)) {
@@ -104,17 +146,20 @@ func (t *Track) tell(s *Step, muted bool, cooldown time.Duration, now time.Time)
 }
 
 // end resolves the alert that fires. Its end is told only when its beginning was the last
-// thing that was told.
-func (t *Track) end(s *Step, reason string) {
-	s.Resolve, s.Reason, s.TellResolved = t.AlertID, reason, t.ToldFiring
+// thing that was told, and inside a silence not yet.
+func (t *Track) end(s *Step, reason string, silenced bool) {
+	s.Resolve, s.Reason, s.TellResolved = t.AlertID, reason, t.ToldFiring && !silenced
+	if t.ToldFiring && silenced {
+		t.OwedID = t.AlertID
+	}
 	t.AlertID, t.Told, t.ToldFiring, t.NoDataSince = uuid.NullUUID{}, false, false, nil
 }
 
-// Happen is Step for a change: it is over at once, and only the cooldown decides whether
-// it is told.
-func (t *Track) Happen(cooldown time.Duration, now time.Time) Step {
+// Happen is Step for a change: it is over at once, and only a silence and the cooldown
+// decide whether it is told.
+func (t *Track) Happen(m Muting, cooldown time.Duration, now time.Time) Step {
 	s := Step{Fire: true}
-	t.tell(&s, false, cooldown, now)
+	t.tell(&s, m, cooldown, now)
 	t.Told, t.ToldFiring = false, false
 	s.Again = time.Time{}
 	return s

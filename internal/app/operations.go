@@ -22,7 +22,9 @@ func (a *App) operations(next http.Handler) http.Handler {
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", a.k.metrics.Handler(a.k.cfg.MetricsToken))
 	mux.HandleFunc("GET /robots.txt", func(w http.ResponseWriter, _ *http.Request) {
-		plain(w, http.StatusOK, "User-agent: *\nDisallow: /\n")
+		// Everything but the help and what is published needs a session, so there is nothing
+		// else to keep crawlers from.
+		plain(w, http.StatusOK, "User-agent: *\nDisallow: /login\n")
 	})
 	mux.Handle("/", next)
 	served := func(r *http.Request) string { return web.RoutePattern(r) }

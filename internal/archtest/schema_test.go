@@ -121,7 +121,8 @@ func TestPrivilegesAreNarrow(t *testing.T) {
 }
 
 // slowIndexes are indexed columns of types whose operators are not leakproof: under
-// row-level security the planner does not use such an index (ADR 0002).
+// row-level security the planner does not use such an index (ADR 0002). The words of audit
+// entries are searched by audit.search alone, whose role every policy of the log lets pass.
 func TestIndexesAreUsableUnderRowSecurity(t *testing.T) {
 	t.Parallel()
 	d := dbtest.New(t)
@@ -130,7 +131,7 @@ func TestIndexesAreUsableUnderRowSecurity(t *testing.T) {
 		JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = ANY (x.indkey::int2[]) AND a.attnum > 0
 		JOIN pg_type y ON y.oid = a.atttypid
-		WHERE `+ours+` AND NOT t.relispartition AND (y.typtype = 'e' OR y.typcategory = 'A'
+		WHERE `+ours+` AND NOT t.relispartition AND t.relname || '.' || a.attname <> 'event.words' AND (y.typtype = 'e' OR y.typcategory = 'A'
 			OR a.atttypid IN ('numeric'::regtype, 'jsonb'::regtype, 'tsvector'::regtype))`) {
 		t.Errorf("%s: an index that row-level security disables", idx)
 	}

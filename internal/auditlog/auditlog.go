@@ -41,20 +41,18 @@ func New(d Deps) *Service {
 	return &Service{db: d.DB, ledger: d.Ledger, policy: d.Policy, index: d.Index, activity: activity.New(d.Ledger)}
 }
 
-// searchCap is how many entries one search for a text returns at most (governance.md 2.7).
-const searchCap = 10_001
-
 // Page is one page of the log.
 type Page struct {
 	Entries []activity.Entry
 	Next    string
 	Prev    string
-	// Count is how many entries match, at most db.CountCap + 1. The API does not count.
-	Count int64
-	// Partial is set when the text was found in more entries than one search looks at:
-	// the page then knows only the newest of them.
-	Partial bool
+	// Count is how many entries match, at most CountCap + 1. The API does not count.
+	Count    int64
+	CountCap int64
 }
+
+// walkCap is where counting the entries of a frequent word stops: each is read for it.
+const walkCap = 1_000
 
 // Apply puts place, size and order on a query of the log.
 type Apply func(q *db.ListQuery[activity.Row]) (*db.ListQuery[activity.Row], error)
@@ -64,22 +62,35 @@ type Apply func(q *db.ListQuery[activity.Row]) (*db.ListQuery[activity.Row], err
 func (s *Service) List(ctx context.Context, a db.Actor, c Criteria, apply Apply, count bool, more func(b *db.Batch)) (Page, error) {
 	var p Page
 	if c.Text != "" {
-		found, err := s.find(ctx, a, c, c.To, uuid.Nil)
-		if err != nil {
+		var err error
+		if c.hits, err = s.find(ctx, a, c); err != nil {
 			return p, err
 		}
-		c.hits, p.Partial = newHits(found), len(found) == searchCap
 	}
 	q, err := apply(listQuery(c))
 	if err != nil {
 		return p, err
+	}
+	p.CountCap = db.CountCap
+	switch {
+	case c.hits != nil && c.textAlone():
+		// What there is, and how much, is known; only the page itself is read.
+		p.Count, count = int64(len(c.hits.ids)), false
+		if c.hits, err = c.hits.window(q.Window(), q.SortInUse() == "-recorded_at"); err != nil {
+			return p, err
+		}
+		if q, err = apply(listQuery(c)); err != nil {
+			return p, err
+		}
+	case c.hits == nil && c.Text != "":
+		p.CountCap = walkCap
 	}
 	var rows *db.PageResult[activity.Row]
 	var total *db.Result[int64]
 	err = s.db.ReadBatch(ctx, a, func(b *db.Batch) {
 		rows = q.Queue(b)
 		if count {
-			total = q.QueueCount(b)
+			total = q.QueueCountTo(b, int(p.CountCap)+1)
 		}
 		if more != nil {
 			more(b)
@@ -98,16 +109,20 @@ func (s *Service) List(ctx context.Context, a db.Actor, c Criteria, apply Apply,
 	return p, nil
 }
 
-// find returns the newest entries before a place that hold the text.
-func (s *Service) find(ctx context.Context, a db.Actor, c Criteria, to time.Time, before uuid.UUID) ([]hit, error) {
+// find returns the entries that hold the text, or nil when so many do that a list is found
+// sooner by walking back in time.
+func (s *Service) find(ctx context.Context, a db.Actor, c Criteria) (*hits, error) {
 	var found *db.Result[hit]
 	err := s.db.ReadBatch(ctx, a, func(b *db.Batch) {
-		found = searchText.Queue(b, db.Args{"from": c.From, "to": to, "before": before, "text": c.Text, "limit": searchCap})
+		found = searchText.Queue(b, db.Args{"from": c.From, "to": c.To, "text": c.Text})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("search audit log: %w", err)
 	}
-	return found.Rows, nil
+	if len(found.Rows) == 1 && found.Rows[0].Frequent {
+		return nil, nil //nolint:nilnil // documented: no hits means that each entry is asked
+	}
+	return newHits(found.Rows), nil
 }
 
 // RecordSearch puts a question into the log that it was asked of (governance.md 2.1). It

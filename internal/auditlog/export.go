@@ -69,21 +69,20 @@ func (s *Service) Export(ctx context.Context, a db.Actor, c Criteria, format For
 	if end, ok := now.First(); ok && end.Before(c.To) {
 		c.To = end
 	}
+	if c.Text != "" {
+		var err error
+		if c.hits, err = s.find(ctx, a, c); err != nil {
+			return nil, err
+		}
+	}
 	x := &Export{s: s, actor: a, c: c, Format: format}
-	err := s.parts(ctx, a, c, func(part Criteria) error {
-		var n *db.Result[int64]
-		err := s.db.ReadBatch(ctx, a, func(b *db.Batch) { n = listQuery(part).QueueCountTo(b, maxExport+1) })
-		if err != nil {
-			return fmt.Errorf("count export: %w", err)
-		}
-		count, _ := n.First()
-		if x.Count += count; x.Count > maxExport {
-			return fault.InvalidField("from", "too_many", "This export would hold more than 5,000,000 entries. Choose a shorter time.")
-		}
-		return nil
-	})
+	var n *db.Result[int64]
+	err := s.db.ReadBatch(ctx, a, func(b *db.Batch) { n = listQuery(c).QueueCountTo(b, maxExport+1) })
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("count export: %w", err)
+	}
+	if x.Count, _ = n.First(); x.Count > maxExport {
+		return nil, fault.InvalidField("from", "too_many", "This export would hold more than 5,000,000 entries. Choose a shorter time.")
 	}
 	err = s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
 		_, err := s.ledger.Record(ctx, tx, ledger.Entry{
@@ -101,55 +100,31 @@ func (s *Service) Export(ctx context.Context, a db.Actor, c Criteria, format For
 	return x, nil
 }
 
-// parts calls fn with criteria that one query can answer. A text may be found in more
-// entries than one search returns, so the search goes on where the last one ended.
-func (s *Service) parts(ctx context.Context, a db.Actor, c Criteria, fn func(part Criteria) error) error {
-	if c.Text == "" {
-		return fn(c)
-	}
-	to, before := c.To, uuid.Nil
-	for {
-		found, err := s.find(ctx, a, c, to, before)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		part := c
-		part.hits = newHits(found)
-		if err := fn(part); err != nil || len(found) < searchCap {
-			return err
-		}
-		last := found[len(found)-1]
-		to, before = last.RecordedAt, last.EventID
-	}
-}
-
 // each calls fn for every entry, newest first. No transaction is open while fn runs, which
 // may wait for a slow reader.
 func (x *Export) each(ctx context.Context, fn func(activity.Entry) error) error {
-	return x.s.parts(ctx, x.actor, x.c, func(part Criteria) error {
-		q := listQuery(part).Chunk()
-		for {
-			var page *db.PageResult[activity.Row]
-			if err := x.s.db.ReadBatch(ctx, x.actor, func(b *db.Batch) { page = q.Queue(b) }); err != nil {
-				return fmt.Errorf("read export: %w", err)
-			}
-			all, err := x.s.activity.Entries(page.Page.Items)
-			if err != nil {
-				return err
-			}
-			for _, e := range all {
-				if err := fn(e); err != nil {
-					return fmt.Errorf("write export: %w", err)
-				}
-			}
-			if page.Page.Next == "" {
-				return nil
-			}
-			if q, err = q.After(page.Page.Next); err != nil {
-				return err
+	q := listQuery(x.c).Chunk()
+	for {
+		var page *db.PageResult[activity.Row]
+		if err := x.s.db.ReadBatch(ctx, x.actor, func(b *db.Batch) { page = q.Queue(b) }); err != nil {
+			return fmt.Errorf("read export: %w", err)
+		}
+		all, err := x.s.activity.Entries(page.Page.Items)
+		if err != nil {
+			return err
+		}
+		for _, e := range all {
+			if err := fn(e); err != nil {
+				return fmt.Errorf("write export: %w", err)
 			}
 		}
-	})
+		if page.Page.Next == "" {
+			return nil
+		}
+		if q, err = q.After(page.Page.Next); err != nil {
+			return err
+		}
+	}
 }
 
 // Write writes the export.

@@ -161,8 +161,16 @@ type Criteria struct {
 	Outcome    ledger.Outcome
 	Category   event.Category
 	Text       string
-	// hits are the entries that hold Text; nil before the search ran.
+	// hits are the entries that hold Text; nil when there are too many, or before the search
+	// ran: then each entry is asked for its words.
 	hits *hits
+}
+
+// textAlone reports whether the text is all that was asked for, beside the times.
+func (c Criteria) textAlone() bool {
+	f := c.Filter
+	f.Text, f.Window, f.From, f.To = "", "", "", ""
+	return !f.Narrows()
 }
 
 // ahead is how much further than now an open end lies: entries carry the time of the

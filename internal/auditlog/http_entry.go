@@ -12,6 +12,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/search"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/auditlog"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -52,7 +53,7 @@ func actorFilter(a activity.Actor) string {
 func (s *Service) entryFacts(r *web.Request, d Detail) []ui.Fact {
 	zone, now := r.Zone(), r.Now()
 	when := activity.Moment(d.RecordedAt, zone, now)
-	facts := []ui.Fact{{Label: "Recorded", Time: &when, Sub: activity.Ago(d.RecordedAt, now)}}
+	facts := []ui.Fact{{Label: "Recorded", Time: &when, Sub: timetext.Relative(d.RecordedAt, now)}}
 	// The two times of an ordinary entry are milliseconds apart.
 	if gap := d.RecordedAt.Sub(d.OccurredAt).Abs(); gap > day/24/60 {
 		occurred := activity.Moment(d.OccurredAt, zone, now)

@@ -16,6 +16,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/auditlog"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -51,12 +52,6 @@ func (p listPage) view() views.List {
 	}
 	for _, e := range p.page.Entries {
 		v.Rows = append(v.Rows, p.row(e))
-	}
-	if p.page.Partial {
-		v.Notice = &ui.Notice{
-			Tone: ui.Warn, Title: "This text is in more than 10,000 entries",
-			Text: "Only the newest of them are shown. Choose a shorter time to reach the others.",
-		}
 	}
 	if p.r.Can(canExport) && p.problem == nil {
 		v.Exports = &ui.Menu{ID: "export", Label: "Export", Icon: "download", Heading: "All entries that match", Items: []ui.MenuItem{
@@ -322,8 +317,8 @@ func (p listPage) news() *views.News {
 
 func (p listPage) pager() ui.Pager {
 	label := strconv.Itoa(len(p.page.Entries)) + " of " + grouped(p.page.Count)
-	if p.page.Count > db.CountCap {
-		label = strconv.Itoa(len(p.page.Entries)) + " of " + grouped(db.CountCap) + "+"
+	if p.page.Count > p.page.CountCap {
+		label = strconv.Itoa(len(p.page.Entries)) + " of " + grouped(p.page.CountCap) + "+"
 	}
 	out := ui.Pager{Label: label}
 	place := func(cursor string) string {
@@ -383,13 +378,13 @@ func (p listPage) empty() *ui.Empty {
 
 func (p listPage) row(e activity.Entry) views.Row {
 	now, zone := p.r.Now(), p.r.Zone()
-	sub := e.Actor.Name + ", " + activity.Ago(e.RecordedAt, now)
+	sub := e.Actor.Name + ", " + timetext.Relative(e.RecordedAt, now)
 	if thing := cmp.Or(e.Target.Key, e.Target.Title); thing != "" {
 		sub = thing + ": " + sub
 	}
 	href := p.r.Path(pathLog + "/" + e.ID.String())
 	row := views.Row{
-		Time: activity.Moment(e.RecordedAt, zone, now), Ago: activity.Ago(e.RecordedAt, now), Actor: e.Actor.Name,
+		Time: activity.Moment(e.RecordedAt, zone, now), Ago: timetext.Relative(e.RecordedAt, now), Actor: e.Actor.Name,
 		What:    ui.RowLink{Text: e.Label, Sub: sub, Href: href},
 		Outcome: outcomeBadge(e.Outcome), Target: p.target(e, href), Changed: changedFields(e.Changes), Address: e.IP,
 	}

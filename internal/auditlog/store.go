@@ -1,12 +1,15 @@
 package auditlog
 
 import (
+	"bytes"
+	"sort"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/activity"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
 )
 
@@ -33,6 +36,8 @@ var entries = db.DefineList(db.ListSpec[activity.Row]{
 		"category":   `e.category = @category`,
 		"text": `(e.recorded_at, e.event_id) IN (
 			SELECT t.at, t.id FROM unnest(@hit_times::timestamptz[], @hit_ids::uuid[]) AS t(at, id))`,
+		// The query of words is made once, not for each entry.
+		"words": `e.words @@ (SELECT audit.wanted(@text))`,
 	},
 	Sorts: map[string]db.SortBy[activity.Row]{
 		"recorded_at": {
@@ -49,14 +54,17 @@ var oneEntry = db.Define[activity.Row]("auditlog.entry", `
 	SELECT `+activity.Columns+` FROM `+activity.From+`
 	WHERE e.workspace_id = @ws AND e.event_id = @id`).Called("audit entry")
 
+// hit is an entry that holds a text. Frequent stands in a single one in place of all: there
+// are too many to collect.
 type hit struct {
 	RecordedAt time.Time `db:"recorded_at"`
 	EventID    uuid.UUID `db:"event_id"`
+	Frequent   bool      `db:"frequent"`
 }
 
 var (
 	searchText = db.Define[hit]("auditlog.search", `
-	SELECT recorded_at, event_id FROM audit.search(@from, @to, @before, @text, @limit)`)
+	SELECT recorded_at, event_id, frequent FROM audit.search(@from, @to, @text)`)
 	databaseTime = db.Define[time.Time]("auditlog.database_time", `SELECT clock_timestamp()`)
 
 	savedFilters = db.Define[SavedFilter]("auditlog.saved_filters", `
@@ -95,6 +103,37 @@ func newHits(rows []hit) *hits {
 	return h
 }
 
+// window leaves the hits that a page can show: one more than it has rows, which tells that
+// there are more. Descending is the order of the list; the hits are newest first always.
+func (h *hits) window(w db.Window, descending bool) (*hits, error) {
+	older, from, to := descending != w.Before, 0, len(h.ids)
+	if w.ID != uuid.Nil {
+		at, err := time.Parse(time.RFC3339Nano, w.Value)
+		if err != nil {
+			return nil, fault.InvalidField("cursor", "invalid_cursor", "This page link is damaged. Start again from the first page.")
+		}
+		// The first hit at or behind the place.
+		place := sort.Search(len(h.ids), func(i int) bool {
+			c := h.times[i].Compare(at)
+			return c < 0 || (c == 0 && bytes.Compare(h.ids[i][:], w.ID[:]) <= 0)
+		})
+		if older {
+			from = place
+			if from < to && h.ids[from] == w.ID {
+				from++
+			}
+		} else {
+			to = place
+		}
+	}
+	if older {
+		to = min(to, from+w.Limit+1)
+	} else {
+		from = max(from, to-w.Limit-1)
+	}
+	return &hits{times: h.times[from:to], ids: h.ids[from:to]}, nil
+}
+
 // listQuery asks for the entries that meet the criteria.
 func listQuery(c Criteria) *db.ListQuery[activity.Row] {
 	q := entries.Query().Filter("between", db.Args{"from": c.From, "to": c.To})
@@ -121,8 +160,11 @@ func listQuery(c Criteria) *db.ListQuery[activity.Row] {
 	if c.Category != 0 {
 		q.Filter("category", db.Args{"category": int16(c.Category)})
 	}
-	if c.hits != nil {
+	switch {
+	case c.hits != nil:
 		q.Filter("text", db.Args{"hit_times": c.hits.times, "hit_ids": c.hits.ids})
+	case c.Text != "":
+		q.Filter("words", db.Args{"text": c.Text})
 	}
 	return q
 }

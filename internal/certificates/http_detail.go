@@ -14,6 +14,7 @@ import (
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -89,7 +90,7 @@ func (s *Service) header(r *web.Request, p *hostPage, tab string) views.Header {
 		Head: ui.PageHead{
 			Title: cmp.Or(h.ServerName, h.DisplayName), Badge: &badge, Lede: hostLede(h.Host),
 			Printed: fmt.Sprintf("Vigilo, workspace %s. Printed %s by %s. %s, version %d.", r.Workspace.Name,
-				now.In(r.Zone()).Format("2 January 2006, 15:04 ")+zoneName(now.In(r.Zone())), r.User().Name, h.Title(), h.Version),
+				timetext.Prose(now, r.Zone()), r.User().Name, h.Title(), h.Version),
 		},
 		Live: "host/" + h.ID.String(), Self: path + tab, ScanAction: path + "/scan",
 		MayScan: r.Can(canScanHost), MayChange: r.Can(canUpdateHost) || r.Can(canDeleteHost),
@@ -190,7 +191,7 @@ func (s *Service) showOverview(r *web.Request) error {
 			v.Waiting = &ui.Empty{Icon: "circle-pause", Title: "Not scanned yet", Text: "Scans of this host are paused. Resume them, or scan once now."}
 		}
 	default:
-		v.ScannedAside = "Scanned " + ago(*h.LastScanAt, now)
+		v.ScannedAside = "Scanned " + timetext.Relative(*h.LastScanAt, now)
 		v.Findings = overviewFindings(h, p.facts, p.known, now)
 	}
 	if p.known {
@@ -218,8 +219,7 @@ func hostNotice(h Host, now time.Time, zone *time.Location) *ui.Notice {
 	n := &ui.Notice{Tone: statusTone(h.Status), Title: statusLabel(h.Status) + ".", Text: h.StatusDetail}
 	end := ""
 	if h.HasCertificate() {
-		local := h.NotAfter.In(zone)
-		end = local.Format("2 January 2006 at 15:04 ") + zoneName(local)
+		end = timetext.Prose(h.NotAfter, zone)
 	}
 	switch x509lint.Status(h.Status) {
 	case x509lint.StatusExpired:
@@ -229,7 +229,7 @@ func hostNotice(h Host, now time.Time, zone *time.Location) *ui.Notice {
 		n.Title = "The certificate expires " + inDays(h.NotAfter, now) + "."
 		n.Text = "It ends on " + end + ". Vigilo notices a new one with the next scan; nothing needs to be told."
 	case x509lint.StatusNotYetValid:
-		n.Title, n.Text = "The certificate is not valid yet.", "It begins on "+h.NotBefore.In(zone).Format("2 January 2006 at 15:04 ")+zoneName(h.NotBefore.In(zone))+"."
+		n.Title, n.Text = "The certificate is not valid yet.", "It begins on "+timetext.Prose(*h.NotBefore, zone)+"."
 	case x509lint.StatusNameMismatch:
 		n.Title = "The certificate is for another name."
 	case x509lint.StatusSelfSigned:
@@ -401,12 +401,12 @@ func chainLinks(r *web.Request, chain []Cert, f tlsscan.Facts, now time.Time) []
 }
 
 func periodFacts(notBefore, notAfter, now time.Time, zone *time.Location) []ui.Fact {
-	end := ui.Fact{Label: "Until", Text: notAfter.In(zone).Format(minuteLayout)}
+	end := ui.Fact{Label: "Until", Text: timetext.Minute(notAfter, zone).Text}
 	if zone.String() != time.UTC.String() {
 		end.Sub = notAfter.UTC().Format("15:04 UTC")
 	}
 	life := x509lint.Lifetime(notBefore, notAfter)
-	from := moment(notBefore, zone, dateLayout)
+	from := timetext.Date(notBefore, zone)
 	return []ui.Fact{
 		{Label: "From", Time: &from}, end, {Label: "Expires", Text: inDays(notAfter, now)}, {Label: "Lifetime", Text: span(life)},
 	}
@@ -442,11 +442,11 @@ func scanFacts(h Host, now time.Time, zone *time.Location) []ui.Fact {
 		out[0].Text = "paused"
 	}
 	if h.LastScanAt != nil {
-		t := since(*h.LastScanAt, now, zone)
+		t := timetext.Since(*h.LastScanAt, now, zone)
 		out = append(out, ui.Fact{Label: "Last scan", Time: &t})
 	}
 	if h.Status.Failing() && h.LastOKAt != nil {
-		t := since(*h.LastOKAt, now, zone)
+		t := timetext.Since(*h.LastOKAt, now, zone)
 		out = append(out, ui.Fact{Label: "Last success", Time: &t})
 	}
 	if h.Family != "" {
@@ -460,7 +460,7 @@ func scanFacts(h Host, now time.Time, zone *time.Location) []ui.Fact {
 	if h.CriticalDays != nil {
 		critical = count(int(*h.CriticalDays), "day") + " before"
 	}
-	since := moment(h.CreatedAt, zone, dateLayout)
+	since := timetext.Date(h.CreatedAt, zone)
 	return append(out,
 		ui.Fact{Label: "Warns", Text: warns}, ui.Fact{Label: "Critical", Text: critical}, ui.Fact{Label: "Watched since", Time: &since})
 }

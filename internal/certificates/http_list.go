@@ -401,13 +401,13 @@ func newCalendar(r *web.Request, first, next, now time.Time, hosts []HostItem) v
 	v := views.Calendar{
 		Title: "Expiry in " + first.Format("January 2006"), PrevHref: path(prev), PrevText: prev.Format("January"),
 		NextHref: path(next), NextText: next.Format("January"), Today: r.Path("/certificates/calendar"),
-		Lede: count(len(hosts), "certificate") + " end in this month. Days are those of " + zoneName(first) + ".",
+		Lede: count(len(hosts), "certificate") + " end in this month. Days are those of " + first.Location().String() + ".",
 		Month: ui.MonthCalendar{
 			Caption: "Certificates that end in " + first.Format("January 2006"), Weekdays: []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"},
 		},
 	}
 	if len(hosts) == 1 {
-		v.Lede = "1 certificate ends in this month. Days are those of " + zoneName(first) + "."
+		v.Lede = "1 certificate ends in this month. Days are those of " + first.Location().String() + "."
 	}
 	byDay := map[string][]HostItem{}
 	for _, h := range hosts {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/listview"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -121,7 +122,7 @@ func newRows(r *web.Request, hosts []listedHost, owners map[uuid.UUID]string, co
 		case h.HasCertificate():
 			row.Days = strconv.Itoa(h.daysLeft(now))
 			row.Expiry = &ui.Expiry{
-				Text: inDays(h.NotAfter, now), Time: moment(h.NotAfter, zone, dateLayout), Tone: expiryTone(h, now),
+				Text: inDays(h.NotAfter, now), Time: timetext.Date(h.NotAfter, zone), Tone: expiryTone(h, now),
 				Percent: lifetimeUsed(*h.NotBefore, h.NotAfter, now),
 			}
 		case h.LastScanAt == nil:
@@ -131,11 +132,11 @@ func newRows(r *web.Request, hosts []listedHost, owners map[uuid.UUID]string, co
 		}
 		row.Owner = person(h.OwnerID, owners[h.OwnerID.UUID])
 		if scanned && h.LastScanAt != nil {
-			t := since(*h.LastScanAt, now, zone)
+			t := timetext.Since(*h.LastScanAt, now, zone)
 			row.Scanned = &t
 		}
 		if created {
-			t := moment(h.CreatedAt, zone, dateLayout)
+			t := timetext.Date(h.CreatedAt, zone)
 			row.Created = &t
 		}
 	}

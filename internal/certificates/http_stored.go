@@ -15,6 +15,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -126,11 +127,11 @@ func newStored(r *web.Request, params url.Values, sort string, p db.Page[Cert], 
 	for _, c := range p.Items {
 		row := views.StoredRow{
 			Link:   ui.RowLink{Text: c.Label, Href: r.Path(certPath(c.ID)), Sub: c.IssuerLabel},
-			Issuer: c.IssuerLabel, Key: c.Key, Source: sourceLabel(c.Source), Seen: moment(c.FirstSeenAt, zone, dateLayout),
+			Issuer: c.IssuerLabel, Key: c.Key, Source: sourceLabel(c.Source), Seen: timetext.Date(c.FirstSeenAt, zone),
 		}
 		if c.NotBefore != nil {
 			row.Expiry = &ui.Expiry{
-				Text: inDays(c.NotAfter, now), Time: moment(c.NotAfter, zone, dateLayout),
+				Text: inDays(c.NotAfter, now), Time: timetext.Date(c.NotAfter, zone),
 				Tone: periodTone(*c.NotBefore, c.NotAfter, x509lint.ExpiryPolicy{}, now), Percent: lifetimeUsed(*c.NotBefore, c.NotAfter, now),
 			}
 		}
@@ -192,10 +193,10 @@ func (s *Service) showCert(r *web.Request) error {
 		}
 		v.Period = periodFacts(*c.NotBefore, c.NotAfter, now, zone)
 	}
-	first := moment(c.FirstSeenAt, zone, dateLayout)
+	first := timetext.Date(c.FirstSeenAt, zone)
 	v.Identity = append(v.Identity, ui.Fact{Label: "First seen", Time: &first})
 	if len(hosts.Rows) == 0 {
-		last := moment(c.LastSeenAt, zone, dateLayout)
+		last := timetext.Date(c.LastSeenAt, zone)
 		v.Identity = append(v.Identity, ui.Fact{Label: "Last seen", Time: &last})
 		v.NoHosts = &ui.Empty{Icon: "globe", Title: "No host serves it now", Text: "As its own certificate, that is; authorities stand in the chains of others."}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/vigilo/vigilo/internal/certificates/tlsscan"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -162,7 +163,7 @@ func historyStrip(h Host, days []dayRow, from, now time.Time, zone *time.Locatio
 	badge := statusBadge(h, now)
 	u := &ui.Uptime{
 		Name: "Scans", Href: hostPathFragment, Badge: badge, Days: stripDays,
-		From: from.In(zone).Format(dateLayout), To: "Today",
+		From: timetext.Date(from, zone).Text, To: "Today",
 	}
 	scans, failed := int64(0), int64(0)
 	seen := map[int32]bool{}
@@ -197,7 +198,7 @@ func historyStrip(h Host, days []dayRow, from, now time.Time, zone *time.Locatio
 		{Label: "Days with failures", Text: group(int64(troubled))},
 	}
 	if h.LastOKAt != nil {
-		t := since(*h.LastOKAt, now, zone)
+		t := timetext.Since(*h.LastOKAt, now, zone)
 		numbers = append(numbers, ui.Fact{Label: "Last success", Time: &t})
 	}
 	return u, []ui.Badge{{Text: "All scans succeeded", Tone: ui.OK}, {Text: "Some failed", Tone: ui.Warn}, {Text: "Most failed", Tone: ui.Crit}, {Text: "No scan", Tone: ui.Mute}}, numbers
@@ -221,7 +222,7 @@ func historyEntries(rows []changeRow, zone *time.Location) ([]ui.Entry, error) {
 	}
 	out := make([]ui.Entry, len(rows))
 	for i, row := range rows {
-		e := ui.Entry{Icon: statusIcon(row.Status), Tone: statusTone(row.Status), Time: moment(row.ScannedAt, zone, minuteLayout)}
+		e := ui.Entry{Icon: statusIcon(row.Status), Tone: statusTone(row.Status), Time: timetext.Minute(row.ScannedAt, zone)}
 		var old *tlsscan.Facts
 		if j := slices.IndexFunc(facts[i+1:], func(f *tlsscan.Facts) bool { return f != nil }); j >= 0 {
 			old = facts[i+1+j]

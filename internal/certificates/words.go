@@ -1,7 +1,6 @@
 package certificates
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -123,20 +122,6 @@ func inDays(notAfter, now time.Time) string {
 	}
 }
 
-// ago says how long something has been, roughly.
-func ago(t, now time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case d < time.Minute:
-		return "just now"
-	case d < time.Hour:
-		return fmt.Sprintf("%d min ago", int(d/time.Minute))
-	case d < 48*time.Hour:
-		return count(int(d/time.Hour), "hour") + " ago"
-	}
-	return count(int(d/(24*time.Hour)), "day") + " ago"
-}
-
 // count writes a number with its noun.
 func count(n int, noun string) string {
 	if n == 1 {
@@ -169,34 +154,6 @@ func lowerFirst(s string) string {
 	}
 	return string(unicode.ToLower(r)) + s[n:]
 }
-
-// moment is a time on a page: text in the person's zone, the full form on hover.
-func moment(t time.Time, zone *time.Location, layout string) ui.Time {
-	local := t.In(zone)
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: local.Format(layout), Title: local.Format("2 January 2006, 15:04:05 ") + zoneName(local),
-	}
-}
-
-// since is a time on a page that says how long ago it was.
-func since(t, now time.Time, zone *time.Location) ui.Time {
-	m := moment(t, zone, dateLayout)
-	m.Text = ago(t, now)
-	return m
-}
-
-// zoneName names the zone of a time: "Europe/Oslo", or UTC.
-func zoneName(t time.Time) string {
-	if name := t.Location().String(); name != "" && name != "Local" {
-		return name
-	}
-	return t.Format("MST")
-}
-
-const (
-	dateLayout   = "2 Jan 2006"
-	minuteLayout = "2 Jan 2006, 15:04"
-)
 
 // lifetimeUsed is how much of a validity period has passed, in percent.
 func lifetimeUsed(notBefore, notAfter, now time.Time) int {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vigilo/vigilo/internal/demofarm"
 	"github.com/vigilo/vigilo/internal/kernel/clock"
@@ -65,6 +67,7 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
+	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
 	eventually(t, "the hosts were scanned", func() bool {
@@ -75,6 +78,15 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	return made
 }
 
+// planSilence silences hosts with a tag, which is the comment, too, and is written in JSON.
+// It is planned ahead, so that it keeps nothing from being told.
+func (p *program) planSilence(t *testing.T, token, slug, text string) string {
+	t.Helper()
+	start := time.Now().Add(30 * 24 * time.Hour)
+	return p.create(t, token, slug, "/alert-silences", fmt.Sprintf(`{"comment":%s,"tags":[%s],"starts_at":%q,"ends_at":%q}`,
+		text, text, start.Format(time.RFC3339), start.Add(time.Hour).Format(time.RFC3339)))
+}
+
 // recordPaths returns the addresses of pages about single records: every page with one
 // parameter, filled with an id that it takes.
 func (p *program) recordPaths(t *testing.T, slug string) []string {
@@ -82,6 +94,7 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 	ids := p.idsOf(t, slug)
 	tables := map[string]string{
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
+		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints",
 	}

@@ -326,6 +326,7 @@ func tableOf(pattern, name string) string {
 		{"/scans/", "scans"},
 		{"/alert-rules/", "alert_rules"},
 		{"/alerts/", "alerts"},
+		{"/alert-silences/", "alert_silences"},
 		{"/audit/", "audit.event"},
 		{"/members/groups/", "people_groups"},
 		{"/groups/", "people_groups"},

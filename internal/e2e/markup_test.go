@@ -115,6 +115,8 @@ func (p *program) hostileNames(t *testing.T) string {
 	p.create(t, token, "acme", "/group-mappings", `{"claim_value":`+text+`,"role":"viewer"}`)
 	ok(t, p.post(t, "owner@acme.test", "/ws/acme/governance/audit/filters", url.Values{"name": {hostile}, "query": {"q=host"}, "q": {"host"}}.Encode()), http.StatusSeeOther, "save a filter")
 
+	p.planSilence(t, token, "acme", text)
+
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()
 	cert := certtest.Must(certtest.SelfSigned(certtest.Spec{

@@ -175,8 +175,8 @@ func (s *Service) showSessions(r *web.Request) error {
 	v := views.Sessions{Tabs: accountTabs("/account/sessions")}
 	for _, row := range rows {
 		item := views.Session{
-			Device: device(row.UserAgent), Address: "unknown", LastSeen: moment(row.LastSeenAt, now, r.Zone()),
-			Started: moment(row.CreatedAt, now, r.Zone()), Current: row.ID == r.Principal.SessionID,
+			Device: device(row.UserAgent), Address: "unknown", LastSeen: r.Moment(row.LastSeenAt),
+			Started: r.Moment(row.CreatedAt), Current: row.ID == r.Principal.SessionID,
 			EndURL: "/account/sessions/" + row.ID.String() + "/end",
 		}
 		if row.IP != nil {
@@ -220,39 +220,4 @@ func (s *Service) endOtherSessionsOf(r *web.Request) error {
 		r.Flash(fmt.Sprintf("%d other sessions are signed out.", n))
 	}
 	return r.SeeOther("/account/sessions")
-}
-
-// moment shows a time as how long ago it was, and when in the reader's zone.
-func moment(t, now time.Time, zone *time.Location) ui.Time {
-	local := t.In(zone)
-	when := local.Format("2 Jan 15:04")
-	if local.Year() != now.In(zone).Year() {
-		when = local.Format("2 Jan 2006")
-	}
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: relative(t.Sub(now)) + " · " + when, Title: local.Format("Monday, 2 January 2006, 15:04:05 MST"),
-	}
-}
-
-// relative says a distance in time in its largest unit.
-func relative(d time.Duration) string {
-	size, unit := d.Abs(), ""
-	n := 0
-	switch {
-	case size < time.Minute:
-		return "just now"
-	case size < time.Hour:
-		n, unit = int(size/time.Minute), "minute"
-	case size < 48*time.Hour:
-		n, unit = int(size/time.Hour), "hour"
-	default:
-		n, unit = int(size/(24*time.Hour)), "day"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	if d > 0 {
-		return fmt.Sprintf("in %d %s", n, unit)
-	}
-	return fmt.Sprintf("%d %s ago", n, unit)
 }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/db"
@@ -63,7 +62,7 @@ func (s *Service) showOwnTokens(r *web.Request) error {
 	}
 	for _, row := range rows {
 		t := Token{ID: row.ID, Kind: KindPersonal, Name: row.Name, Prefix: row.Prefix, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt, LastUsedAt: row.LastUsedAt}
-		item := tokenView(t, r.Now(), r.Zone())
+		item := tokenView(r, t)
 		item.Belongs = row.WorkspaceName
 		item.RevokeURL = "/account/tokens/" + row.WorkspaceSlug + "/" + row.ID.String() + "/revoke"
 		v.Items = append(v.Items, item)
@@ -72,18 +71,18 @@ func (s *Service) showOwnTokens(r *web.Request) error {
 }
 
 // tokenView is what both lists show of a token.
-func tokenView(t Token, now time.Time, zone *time.Location) views.Token {
+func tokenView(r *web.Request, t Token) views.Token {
 	v := views.Token{Name: t.Name, Prefix: t.Prefix, Access: accessWords(t), Label: " the token " + t.Name}
 	v.Sub = v.Access
 	if t.ExpiresAt != nil {
-		at := moment(*t.ExpiresAt, now, zone)
+		at := r.Moment(*t.ExpiresAt)
 		v.Expires = &at
-		if t.State(now) == "expired" {
+		if t.State(r.Now()) == "expired" {
 			v.State = &ui.Badge{Text: "Expired", Tone: ui.Warn}
 		}
 	}
 	if t.LastUsedAt != nil {
-		at := moment(*t.LastUsedAt, now, zone)
+		at := r.Moment(*t.LastUsedAt)
 		v.LastUsed = &at
 	}
 	return v
@@ -239,7 +238,7 @@ func createdView(r *web.Request, t Token, token, slug string) views.CreatedToken
 		Example: "curl -H \"Authorization: Bearer " + t.Prefix + "…\" " + r.Server().BaseURL("/ws/"+slug+"/api/v1/me"),
 	}
 	if t.ExpiresAt != nil {
-		at := moment(*t.ExpiresAt, r.Now(), r.Zone())
+		at := r.Moment(*t.ExpiresAt)
 		v.Facts[1] = ui.Fact{Label: "Expires", Time: &at}
 	}
 	if t.Role != "" {
@@ -354,7 +353,7 @@ func (s *Service) tokensView(r *web.Request, page db.Page[Token], n int64, kind 
 		v.Empty = ui.Empty{Icon: "key-round", Title: "No " + kind + " tokens", Text: "Choose “All” above to see every token.", Actions: []ui.LinkButton{{Text: "Show all", Href: base}}}
 	}
 	for _, t := range page.Items {
-		item := tokenView(t, r.Now(), r.Zone())
+		item := tokenView(r, t)
 		item.Belongs = "Service, " + strings.ToLower(t.Role.Label())
 		if t.Kind == KindPersonal {
 			item.Belongs = t.OwnerName

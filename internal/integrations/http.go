@@ -14,6 +14,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/integrations"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -170,7 +171,7 @@ func rowView(r *web.Request, e EndpointRow) views.WebhookRow {
 	}
 	if e.LastState != nil && e.LastAt != nil {
 		b := stateBadge(*e.LastState, 0)
-		row.Last, row.LastAt = &b, moment(r, *e.LastAt)
+		row.Last, row.LastAt = &b, r.Moment(*e.LastAt)
 	}
 	return row
 }
@@ -275,7 +276,7 @@ func secretView(r *web.Request, e Endpoint, secret string, previousUntil *time.T
 		Next: ui.LinkButton{Text: "I have stored it", Href: endpointPath(r, e), Icon: "check", Kind: ui.Primary},
 	}
 	if previousUntil != nil {
-		v.Steps[1] = "Until " + previousUntil.In(r.Zone()).Format("2 January 15:04 MST") + " the previous secret signs, too; change your receiver before."
+		v.Steps[1] = "Until " + timetext.Prose(*previousUntil, r.Zone()) + " the previous secret signs, too; change your receiver before."
 	}
 	return v
 }

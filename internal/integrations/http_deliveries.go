@@ -11,6 +11,7 @@ import (
 	"github.com/vigilo/vigilo/internal/integrations/webhooksig"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/integrations"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -91,7 +92,7 @@ func (s *Service) endpointView(r *web.Request, e Endpoint) views.Webhook {
 }
 
 func at(r *web.Request, t time.Time) *ui.Time {
-	m := moment(r, t)
+	m := r.Moment(t)
 	return &m
 }
 
@@ -100,12 +101,12 @@ func healthNotice(r *web.Request, e Endpoint) *ui.Notice {
 	switch {
 	case !e.Enabled && *e.DisabledReason == DisabledGone:
 		return &ui.Notice{
-			Tone: ui.Crit, Title: "Vigilo disabled this webhook " + relative(r.Now(), *e.DisabledAt) + ".",
+			Tone: ui.Crit, Title: "Vigilo disabled this webhook " + r.Relative(*e.DisabledAt) + ".",
 			Text: "It answered 410 Gone, which means that it wants no more events. Enable it once the receiver is back.",
 		}
 	case !e.Enabled && *e.DisabledReason == DisabledFailing:
 		return &ui.Notice{
-			Tone: ui.Crit, Title: "Vigilo disabled this webhook " + relative(r.Now(), *e.DisabledAt) + ".",
+			Tone: ui.Crit, Title: "Vigilo disabled this webhook " + r.Relative(*e.DisabledAt) + ".",
 			Text: "Every attempt failed for 5 days. Mend the receiver, send a test event, enable the webhook, then replay what failed.",
 		}
 	case !e.Enabled:
@@ -115,8 +116,8 @@ func healthNotice(r *web.Request, e Endpoint) *ui.Notice {
 	case e.FailingSince != nil:
 		until := e.FailingSince.Add(disableAfter)
 		return &ui.Notice{
-			Tone: ui.Warn, Title: "Every attempt has failed since " + e.FailingSince.In(r.Zone()).Format("2 January 15:04") + ".",
-			Text: "Vigilo keeps trying, and disables the webhook when no attempt succeeds until " + until.In(r.Zone()).Format("2 January 15:04 MST") + ".",
+			Tone: ui.Warn, Title: "Every attempt has failed since " + timetext.Prose(*e.FailingSince, r.Zone()) + ".",
+			Text: "Vigilo keeps trying, and disables the webhook when no attempt succeeds until " + timetext.Prose(until, r.Zone()) + ".",
 		}
 	}
 	return nil
@@ -148,7 +149,7 @@ func deliveriesView(r *web.Request, v *views.Webhook, e Endpoint, state State, p
 		row := views.DeliveryRow{
 			Link:  ui.RowLink{Text: d.EventName, Href: path + "/deliveries/" + d.ID.String()},
 			State: stateBadge(d.State, d.Attempts), Answer: answer(d.LastStatus, d.LastError), Attempts: strconv.Itoa(d.Attempts),
-			Created: moment(r, d.CreatedAt),
+			Created: r.Moment(d.CreatedAt),
 		}
 		if d.State == Pending && d.Attempts > 0 && d.NextAttemptAt != nil {
 			row.Next = at(r, *d.NextAttemptAt)
@@ -292,7 +293,7 @@ func deliveryView(r *web.Request, e Endpoint, d deliveryDetail, attempts []Attem
 	}
 	switch {
 	case d.State == Pending && d.NextAttemptAt != nil && d.Attempts > 0:
-		v.Notice = &ui.Notice{Tone: ui.Warn, Title: "The next attempt is due " + relative(r.Now(), *d.NextAttemptAt) + ".", Text: answer(d.LastStatus, d.LastError)}
+		v.Notice = &ui.Notice{Tone: ui.Warn, Title: "The next attempt is due " + r.Relative(*d.NextAttemptAt) + ".", Text: answer(d.LastStatus, d.LastError)}
 	case d.State == Failed:
 		v.Notice = &ui.Notice{Tone: ui.Crit, Title: "Vigilo has given up on this delivery.", Text: answer(d.LastStatus, d.LastError) + " Replay it once the receiver works."}
 	}
@@ -312,7 +313,7 @@ func deliveryView(r *web.Request, e Endpoint, d deliveryDetail, attempts []Attem
 
 func attemptView(r *web.Request, a Attempt) views.Attempt {
 	v := views.Attempt{
-		ID: "attempt-" + strconv.Itoa(a.Number), Title: fmt.Sprintf("Attempt %d", a.Number), When: moment(r, a.StartedAt),
+		ID: "attempt-" + strconv.Itoa(a.Number), Title: fmt.Sprintf("Attempt %d", a.Number), When: r.Moment(a.StartedAt),
 		State: ui.Badge{Text: "Accepted", Tone: ui.Fine, Icon: "check"},
 		Facts: []ui.Fact{
 			{Label: "Answer", Text: answer(a.Status, a.ErrorClass)},

@@ -15,39 +15,6 @@ import (
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
-// moment shows a time as people say it, with the full one on hover.
-func moment(r *web.Request, t time.Time) ui.Time {
-	local := t.In(r.Zone())
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: relative(r.Now(), t) + ", " + local.Format("2 Jan 15:04"),
-		Title: local.Format("2 January 2006, 15:04:05 MST"),
-	}
-}
-
-// relative says how far t is from now in the largest unit that fits.
-func relative(now, t time.Time) string {
-	d := t.Sub(now)
-	past := d < 0
-	if past {
-		d = -d
-	}
-	var text string
-	switch {
-	case d < time.Minute:
-		text = plural(int(d/time.Second), "second")
-	case d < time.Hour:
-		text = plural(int(d/time.Minute), "minute")
-	case d < 24*time.Hour:
-		text = plural(int(d/time.Hour), "hour")
-	default:
-		text = plural(int(d/(24*time.Hour)), "day")
-	}
-	if past {
-		return text + " ago"
-	}
-	return "in " + text
-}
-
 func plural(n int, unit string) string {
 	if n == 1 {
 		return "1 " + unit

@@ -79,7 +79,7 @@ func invitationsView(r *web.Request, text string, st InvitationState, page db.Pa
 	for _, i := range page.Items {
 		row := views.InvitationRow{
 			Email: i.Email, Role: i.Role.Label(), State: invitationBadge(i.State(r.Now())), Inviter: i.Inviter,
-			Sent: moment(r, i.SentAt), Expires: moment(r, i.ExpiresAt),
+			Sent: r.Moment(i.SentAt), Expires: r.Moment(i.ExpiresAt),
 		}
 		if state := i.State(r.Now()); state == Pending || state == Expired {
 			row.ResendHref, row.RevokeHref = path+"/"+i.ID.String()+"/resend", path+"/"+i.ID.String()+"/revoke"
@@ -335,7 +335,7 @@ func (s *Service) showOffer(r *web.Request) error {
 // offerPage shows an invitation, and why it cannot be accepted if so.
 func offerPage(r *web.Request, o Offer, problem error) error {
 	p := web.Page{Title: "Join " + o.WorkspaceName, Narrow: true}
-	expires := moment(r, o.ExpiresAt)
+	expires := r.Moment(o.ExpiresAt)
 	v := views.Offer{
 		Workspace: o.WorkspaceName, Text: "You are invited to a workspace on Vigilo.",
 		Facts: []ui.Fact{

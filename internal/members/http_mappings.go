@@ -27,7 +27,7 @@ func mappingsView(r *web.Request, rules []Mapping, f mappingForm, err error) vie
 		Role: with(ui.Field{Name: "role", Label: "Role", Required: true, Short: true, Options: roleOptions(r, role)}, err),
 	}
 	for _, m := range rules {
-		row := views.MappingRow{Claim: m.ClaimValue, Role: m.Role.Label(), Added: moment(r, m.CreatedAt)}
+		row := views.MappingRow{Claim: m.ClaimValue, Role: m.Role.Label(), Added: r.Moment(m.CreatedAt)}
 		if m.Role != access.Owner || r.Can(OwnWorkspace) {
 			row.Delete = path + "/" + m.ID.String() + "/delete"
 		}

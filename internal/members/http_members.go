@@ -109,13 +109,13 @@ func memberListView(r *web.Request, f Filter, sort string, page db.Page[Member],
 		row := views.MemberRow{
 			Link:   ui.RowLink{Text: m.Name, Sub: m.Email, Href: path + "/" + m.ID.String()},
 			Person: person(m.UserID, m.Name), Email: m.Email, Role: m.Role.Label(), State: stateBadge(m.State),
-			Joined: moment(r, m.JoinedAt), JoinedBy: m.JoinedVia.Label(),
+			Joined: r.Moment(m.JoinedAt), JoinedBy: m.JoinedVia.Label(),
 		}
 		if m.UserID == r.Actor.UserID {
 			row.Link.Dim = "(you)"
 		}
 		if m.LastSeenAt != nil {
-			seen := moment(r, *m.LastSeenAt)
+			seen := r.Moment(*m.LastSeenAt)
 			row.Seen = &seen
 		}
 		v.Rows = append(v.Rows, row)
@@ -219,7 +219,7 @@ func memberView(r *web.Request, m Member, role access.Role, err error) views.Mem
 	path := r.Path("/members/" + m.ID.String())
 	badge := stateBadge(m.State)
 	who := person(m.UserID, m.Name)
-	joined := moment(r, m.JoinedAt)
+	joined := r.Moment(m.JoinedAt)
 	v := views.Member{
 		Head: ui.PageHead{Title: m.Name, Lede: m.Email, Badge: &badge}, Person: who,
 		Facts: []ui.Fact{
@@ -230,7 +230,7 @@ func memberView(r *web.Request, m Member, role access.Role, err error) views.Mem
 		},
 	}
 	if m.LastSeenAt != nil {
-		seen := moment(r, *m.LastSeenAt)
+		seen := r.Moment(*m.LastSeenAt)
 		v.Facts[3] = ui.Fact{Label: "Last seen", Time: &seen}
 	}
 	self := m.UserID == r.Actor.UserID

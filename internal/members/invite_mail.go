@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	views "github.com/vigilo/vigilo/templates/members"
 )
 
@@ -17,7 +19,7 @@ func newInvitationMail(ctx context.Context, ws Workspace, inviter string, inv Is
 	name := strings.Join(strings.Fields(ws.Name), " ")
 	v := views.InvitationMail{
 		Inviter: inviter, Workspace: name, Role: inv.Role.Label(), Link: inv.Link, Email: inv.Email,
-		Expires: inv.ExpiresAt.UTC().Format("2 January 2006, 15:04") + " UTC",
+		Expires: timetext.Prose(inv.ExpiresAt, time.UTC),
 	}
 	m := invitationMail{subject: inviter + " invites you to " + name + " on Vigilo"}
 	m.text = fmt.Sprintf(`%s invites you to the workspace %s on Vigilo.

@@ -238,16 +238,3 @@ func TestCellsDoNotBecomeFormulas(t *testing.T) {
 		}
 	}
 }
-
-func TestDistancesInWords(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 11, 12, 0, 0, 0, time.UTC)
-	for d, want := range map[time.Duration]string{
-		0: "now", 59 * time.Second: "now", time.Minute: "in 1 minute", -2 * time.Minute: "2 minutes ago",
-		time.Hour: "in 1 hour", -26 * time.Hour: "1 day ago", 7 * 24 * time.Hour: "in 7 days",
-	} {
-		if got := relative(now, now.Add(d)); got != want {
-			t.Errorf("%s: %q, want %q", d, got, want)
-		}
-	}
-}

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -60,7 +59,7 @@ func newBell(r *web.Request, newest []unreadItem) layout.Bell {
 		v.Unread = int(i.Unread)
 		v.Items = append(v.Items, layout.BellItem{
 			Text: i.Title, Href: r.Path(pathInbox + "/" + i.ID.String()), Icon: i.Icon, Tone: tone(i.Severity),
-			Time: moment(i.CreatedAt, r.Now(), r.Zone()),
+			Time: r.Moment(i.CreatedAt),
 		})
 	}
 	return v
@@ -138,7 +137,7 @@ func inboxPage(r *web.Request, in Inbox, all bool) views.InboxPage {
 }
 
 func inboxRow(r *web.Request, i Item) views.InboxRow {
-	at := moment(i.CreatedAt, r.Now(), r.Zone())
+	at := r.Moment(i.CreatedAt)
 	row := views.InboxRow{
 		ID: i.ID.String(), Icon: i.Icon, Tone: tone(i.Severity), Body: i.Body, Unread: i.ReadAt == nil,
 		Severity: ui.Badge{Text: severityWord(i.Severity), Tone: tone(i.Severity)}, Time: at,
@@ -285,33 +284,6 @@ func tone(s event.Severity) ui.Tone {
 	default:
 		return ui.Mute
 	}
-}
-
-// moment words a past time for a list: relative while it is recent, in the reader's zone.
-func moment(t, now time.Time, loc *time.Location) ui.Time {
-	local := t.In(loc)
-	v := ui.Time{ISO: t.UTC().Format(time.RFC3339), Title: local.Format("Mon 2 January 2006, 15:04:05 MST")}
-	ago := now.Sub(t)
-	switch {
-	case ago < time.Minute:
-		v.Text = "just now"
-	case ago < time.Hour:
-		v.Text = counted(int(ago.Minutes()), "minute")
-	case ago < 24*time.Hour:
-		v.Text = counted(int(ago.Hours()), "hour")
-	case local.Year() == now.In(loc).Year():
-		v.Text = local.Format("2 Jan, 15:04")
-	default:
-		v.Text = local.Format("2 Jan 2006, 15:04")
-	}
-	return v
-}
-
-func counted(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit + " ago"
-	}
-	return fmt.Sprintf("%d %ss ago", n, unit)
 }
 
 // groupsOf arranges the matrix under its headings.

@@ -178,7 +178,7 @@ func (s *Service) preferencesPage(r *web.Request, p Profile, f preferencesForm, 
 	}
 	for _, m := range p.Mutes {
 		thing := views.MutedThing{
-			Type: m.SubjectType, ID: m.SubjectID.String(), Title: m.Title, Since: moment(m.CreatedAt, r.Now(), r.Zone()),
+			Type: m.SubjectType, ID: m.SubjectID.String(), Title: m.Title, Since: r.Moment(m.CreatedAt),
 		}
 		if m.Path != "" {
 			thing.Href = r.Path(m.Path)

@@ -175,7 +175,7 @@ func problemEntry(r *web.Request, m Problem) ui.Entry {
 	if m.Attempts > 1 {
 		tries = fmt.Sprintf("after %d tries", m.Attempts)
 	}
-	e := ui.Entry{Icon: "circle-x", Tone: ui.Crit, Actor: m.Recipient, Time: moment(m.UpdatedAt, r.Now(), r.Zone())}
+	e := ui.Entry{Icon: "circle-x", Tone: ui.Crit, Actor: m.Recipient, Time: r.Moment(m.UpdatedAt)}
 	state := "Given up " + tries + ". "
 	if m.State == "waiting" {
 		e.Icon, e.Tone, state = "clock", ui.Warn, "Not sent "+tries+", will be tried again. "

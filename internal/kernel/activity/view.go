@@ -11,6 +11,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	"github.com/vigilo/vigilo/templates/ui"
 )
@@ -139,32 +140,7 @@ func (e Entry) DetailFacts(zone *time.Location) []ui.Fact {
 // Moment shows when something was recorded: to the second in the reader's zone, and how
 // long ago that is in the long form.
 func Moment(t time.Time, zone *time.Location, now time.Time) ui.Time {
-	local := t.In(zone)
-	return ui.Time{
-		ISO:   t.UTC().Format(time.RFC3339Nano),
-		Text:  local.Format("2 Jan 2006, 15:04:05"),
-		Title: local.Format("Monday, 2 January 2006, 15:04:05 MST") + " (" + Ago(t, now) + ")",
-	}
-}
-
-// Ago says how long ago t was, in the largest unit that fits.
-func Ago(t, now time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case d < time.Minute:
-		return "just now"
-	case d < time.Hour:
-		return count(int(d/time.Minute), "minute")
-	case d < 24*time.Hour:
-		return count(int(d/time.Hour), "hour")
-	default:
-		return count(int(d/(24*time.Hour)), "day")
-	}
-}
-
-func count(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit + " ago"
-	}
-	return strconv.Itoa(n) + " " + unit + "s ago"
+	m := timetext.Second(t, zone)
+	m.Title += " (" + timetext.Relative(t, now) + ")"
+	return m
 }

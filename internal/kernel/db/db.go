@@ -117,7 +117,13 @@ type Tx struct {
 	pgx.Tx
 	Actor Actor
 	Now   time.Time
+
+	committed []func()
 }
+
+// AfterCommit has fn called once the transaction has committed, and never otherwise. It
+// must not block.
+func (t *Tx) AfterCommit(fn func()) { t.committed = append(t.committed, fn) }
 
 func (t *Tx) auto() Args { return Args{"ws": t.Actor.WorkspaceID, "now": t.Now} }
 
@@ -130,10 +136,18 @@ func (d *DB) InWorkspace(ctx context.Context, a Actor, fn func(tx *Tx) error) er
 	}
 	// A typed uuid cannot carry SQL, and one round trip begins and confines.
 	begin := "begin; select set_config('app.workspace_id','" + a.WorkspaceID.String() + "',true)"
+	t := &Tx{Actor: a, Now: d.clock.Now()}
 	err := pgx.BeginTxFunc(ctx, d.app, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
-		return fn(&Tx{Tx: tx, Actor: a, Now: d.clock.Now()})
+		t.Tx = tx
+		return fn(t)
 	})
-	return Classify(err)
+	if err != nil {
+		return Classify(err)
+	}
+	for _, fn := range t.committed {
+		fn()
+	}
+	return nil
 }
 
 // SystemTx is a transaction of the role vigilo_system, which may look across workspaces

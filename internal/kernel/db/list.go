@@ -171,6 +171,24 @@ type Page[T any] struct {
 	Prev  string
 }
 
+// Window is the part of a list that a query asks for: at most Limit rows behind the place
+// between two rows that Value and ID name, or before it. Without an ID the list begins.
+type Window struct {
+	Value  string // of the sort
+	ID     uuid.UUID
+	Before bool
+	Limit  int
+}
+
+// Window returns what After and Limit asked for.
+func (q *ListQuery[T]) Window() Window {
+	w := Window{Limit: q.limit}
+	if q.cursor != nil {
+		w.Value, w.ID, w.Before = q.cursor.Value, uuid.MustParse(q.cursor.ID), q.cursor.Before
+	}
+	return w
+}
+
 func (q *ListQuery[T]) order() (sort SortBy[T], desc, before bool) {
 	name := strings.TrimPrefix(q.sort, "-")
 	desc = strings.HasPrefix(q.sort, "-")

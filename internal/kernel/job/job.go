@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,7 @@ type Engine struct {
 	work   *river.Client[pgx.Tx]
 	db     *db.DB
 	log    *slog.Logger
+	waker  *waker
 }
 
 // New returns an engine that can insert. It asks nothing of the database yet.
@@ -98,7 +100,8 @@ func New(d *db.DB, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make job inserter of vigilo_system: %w", err)
 	}
-	return &Engine{app: app, system: system, db: d, log: log}, nil
+	w := &waker{db: d, log: log, queues: map[string]struct{}{}}
+	return &Engine{app: app, system: system, db: d, log: log, waker: w}, nil
 }
 
 // quiet keeps River's own messages at warning and above: its information lines repeat
@@ -181,6 +184,10 @@ func (e *Engine) Start(ctx context.Context, o StartOptions) error {
 		DiscardedJobRetentionPeriod: 7 * 24 * time.Hour,
 		ErrorHandler:                errorLog{log: e.log},
 		Middleware:                  []rivertype.Middleware{&kindMiddleware{observe: o.Observer}},
+		// The migration drops the other two.
+		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
+			return name == "river_job_args_index" || name == "river_job_metadata_index"
+		}),
 	}
 	for name, n := range queues {
 		cfg.Queues[name] = river.QueueConfig{MaxWorkers: n}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -290,5 +291,134 @@ func TestAnEventReachesEachSubscriberOnce(t *testing.T) {
 	}
 	if len(seen) != 4 {
 		t.Errorf("handled %v", seen)
+	}
+}
+
+func TestManyEntriesAreRecordedTogether(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx := context.Background()
+	parent := event.Subject{Type: "box", ID: uuid.New()}
+	entries := make([]ledger.Entry, 300)
+	for i := range entries {
+		entries[i] = ledger.Entry{
+			Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New(), Title: "One"},
+			After: thing{Name: "a"}, Payload: map[string]int{"n": i}, Severity: event.High,
+		}
+	}
+	entries[7].Parent, entries[7].Reason = &parent, "because"
+	entries[8].Action = "session.started"
+	entries[9].Outcome = ledger.Denied
+	var ids []uuid.UUID
+	err := b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+		var err error
+		ids, err = b.ledger.RecordAll(ctx, tx, entries...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ids) != len(entries) {
+		t.Fatalf("%d ids for %d entries", len(ids), len(entries))
+	}
+	for q, want := range map[string]int{
+		`SELECT count(*) FROM audit.event`: 300,
+		// Two entries make no event: one is for the audit log only, one was refused.
+		`SELECT count(*) FROM events`: 298, `SELECT count(*) FROM river.river_job WHERE kind = 'event.dispatch'`: 298,
+		`SELECT count(*) FROM audit.event WHERE reason = 'because' AND parent_type = 'box'`: 1,
+		`SELECT count(*) FROM audit.event WHERE pii_ref IS NOT NULL`:                        300,
+	} {
+		var n int
+		if err := b.Admin(t).QueryRow(ctx, q).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: %d, %v; want %d", q, n, err, want)
+		}
+	}
+	for i, id := range ids {
+		var target uuid.UUID
+		if err := b.Admin(t).QueryRow(ctx, `SELECT target_id FROM audit.event WHERE event_id = $1`, id).Scan(&target); err != nil {
+			t.Fatal(err)
+		}
+		if target != entries[i].Subject.ID {
+			t.Fatalf("entry %d got the id of another", i)
+		}
+	}
+}
+
+// The row of the job that hands out an event is written by our own statement.
+func TestTheJobOfAnEventIsWhatRiverWouldInsert(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx := context.Background()
+	id, err := b.record(t, ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := jobRow(t, b)
+	err = b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+		return b.jobs.Insert(ctx, tx, event.DispatchArgs{
+			InWorkspace: job.InWorkspace{WorkspaceID: b.actor.WorkspaceID}, EventID: id, Name: "thing.changed",
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs := jobRow(t, b); ours != theirs {
+		t.Errorf("our job and River's differ:\n%s\n%s", ours, theirs)
+	}
+}
+
+// jobRow returns the job inserted last as JSON, without what differs between any two.
+func jobRow(t *testing.T, b bench) string {
+	t.Helper()
+	var row string
+	err := b.Admin(t).QueryRow(context.Background(), `
+		SELECT (to_jsonb(j) - 'id' - 'created_at' - 'scheduled_at')::text FROM river.river_job j ORDER BY id DESC LIMIT 1`).Scan(&row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+// Workers are told about our own jobs on River's channel, in River's words.
+func TestWorkersAreToldOfAnEventAsRiverTellsThem(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	told := make(chan string, 10)
+	ready := make(chan struct{})
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		_ = b.Listen(ctx, "river.river_insert", func() { close(ready) }, func(payload string) { told <- payload })
+	})
+	defer listening.Wait()
+	defer cancel()
+	<-ready
+	id, err := b.record(t, ledger.Entry{Action: "thing.changed", Subject: event.Subject{Type: "thing", ID: uuid.New()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(who string) (payload map[string]string) {
+		select {
+		case text := <-told:
+			if err := json.Unmarshal([]byte(text), &payload); err != nil {
+				t.Fatal(err)
+			}
+		case <-ctx.Done():
+			t.Fatalf("%s told nobody", who)
+		}
+		return payload
+	}
+	ours := next("our insert")
+	err = b.InWorkspace(ctx, b.actor, func(tx *db.Tx) error {
+		return b.jobs.Insert(ctx, tx, event.DispatchArgs{
+			InWorkspace: job.InWorkspace{WorkspaceID: b.actor.WorkspaceID}, EventID: id, Name: "thing.changed",
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs := next("River"); !maps.Equal(ours, theirs) {
+		t.Errorf("we say %v, River says %v", ours, theirs)
 	}
 }
