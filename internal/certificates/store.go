@@ -92,6 +92,20 @@ var (
 	deleteTokens = db.DefineCommand("certificates.delete_tokens", `
 	DELETE FROM host_tokens WHERE workspace_id = @ws AND host_id = ANY(@hosts) AND origin = @origin`)
 
+	// urgentHosts walks each of the statuses, worst first, in the order of their ends: whatever
+	// the size of the workspace it reads limit rows of each.
+	urgentHosts = db.Define[Host]("certificates.urgent_hosts", `
+	SELECT `+hostColumns+`
+	FROM unnest(@statuses::text[]) WITH ORDINALITY AS s(status, rank)
+	CROSS JOIN LATERAL (
+		SELECT * FROM monitored_hosts
+		WHERE workspace_id = @ws AND status = s.status AND state = 'active'
+			AND leaf_not_after < CASE WHEN s.status = ANY(@ending::text[]) THEN @until::timestamptz ELSE 'infinity' END
+		ORDER BY leaf_not_after, id
+		LIMIT @limit) AS h
+	ORDER BY s.rank, h.leaf_not_after, h.id
+	LIMIT @limit`)
+
 	anyHost = db.Define[bool]("certificates.any_host", `
 	SELECT EXISTS (SELECT 1 FROM monitored_hosts WHERE workspace_id = @ws)`)
 

@@ -59,14 +59,6 @@ var (
 	WHERE h.workspace_id = @ws AND h.leaf_not_after >= @from AND h.leaf_not_after < @until AND h.leaf_not_before IS NOT NULL
 	ORDER BY h.leaf_not_after, h.id
 	LIMIT 500`)
-
-	urgentHosts = db.Define[HostItem]("certificates.urgent_hosts", `
-	SELECT `+hostItemColumns+`
-	FROM monitored_hosts h
-	WHERE h.workspace_id = @ws AND h.state = 'active' AND (
-		(h.leaf_not_after < @until AND h.status IN ('expired', 'critical', 'expiring')) OR h.status = ANY(@failing))
-	ORDER BY h.severity, h.leaf_not_after, h.id
-	LIMIT @limit`)
 )
 
 // listedHost is a row of the list of hosts.

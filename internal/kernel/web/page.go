@@ -69,17 +69,32 @@ type ShellSource interface {
 // Read runs the reads of a page and, in the same round trip, those of its frame. A handler
 // that answers with Page saves one by it; Page reads the frame by itself otherwise.
 func (r *Request) Read(fill func(b *db.Batch)) error {
-	var bell func() layout.Bell
+	bell := r.bell
 	err := r.s.o.DB.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
 		fill(b)
-		if r.s.o.Shell != nil {
-			bell = r.s.o.Shell.QueueShell(b, r)
-		}
+		r.queueShell(b, &bell)
 	})
 	if err == nil {
 		r.bell = bell
 	}
 	return err
+}
+
+// View is Read for reads of which one decides about the next: fn runs in a db.View, and the
+// frame is read with its first statement.
+func (r *Request) View(fn func(tx *db.Tx) error) error {
+	bell := r.bell
+	err := r.s.o.DB.View(r.Context(), r.Actor, func(b *db.Batch) { r.queueShell(b, &bell) }, fn)
+	if err == nil {
+		r.bell = bell
+	}
+	return err
+}
+
+func (r *Request) queueShell(b *db.Batch, bell *func() layout.Bell) {
+	if r.s.o.Shell != nil && *bell == nil {
+		*bell = r.s.o.Shell.QueueShell(b, r)
+	}
 }
 
 // Page answers with a page inside the shell of the workspace.
