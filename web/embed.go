@@ -39,7 +39,7 @@ var layers = [...]string{"tokens", "base", "layout", "components", "data", "util
 // behaviours lists the scripts in the order in which they run. They share the scope
 // of one module; core.js declares what the others use.
 var behaviours = [...]string{
-	"core", "dialogs", "theme", "palette", "shortcuts", "tables", "forms", "live", "account",
+	"core", "dialogs", "theme", "palette", "shortcuts", "tables", "forms", "live", "account", "graph",
 }
 
 type asset struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/alertrules"
+	"github.com/vigilo/vigilo/internal/assets"
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
@@ -21,9 +22,11 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/mail"
 	"github.com/vigilo/vigilo/internal/kernel/module"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
 	"github.com/vigilo/vigilo/internal/members"
 	"github.com/vigilo/vigilo/internal/notifications"
+	"github.com/vigilo/vigilo/internal/tasks"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
@@ -33,6 +36,8 @@ type Services struct {
 	Members       *members.Service
 	Notifications *notifications.Service
 	Integrations  *integrations.Service
+	Assets        *assets.Service
+	Tasks         *tasks.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -47,7 +52,8 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		Idle: k.cfg.Session.Idle, Absolute: k.cfg.Session.Absolute, SignInsPerMinute: k.cfg.Rate.SignIn,
 	})
 	s.Members = members.New(members.Deps{
-		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Clock: k.clock, Log: k.log, BaseURL: k.address,
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Tokens: s.Identity, Clock: k.clock, Log: k.log,
+		BaseURL: k.address, SessionIdle: k.cfg.Session.Idle, SessionAbsolute: k.cfg.Session.Absolute, PlanLimits: k.cfg.PlanLimits,
 		InviteLimit: k.perMinute(k.cfg.Rate.Invitation), LinkLimit: k.perMinute(k.cfg.Rate.Invitation),
 	})
 	s.Notifications = notifications.New(notifications.Deps{
@@ -59,6 +65,13 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Clock: k.clock, Log: k.log, Sealer: k.keys, Network: networkPolicy(k.cfg),
 		Roots: k.trusted, TestLimit: k.perMinute(k.cfg.Rate.WebhookTest),
 	})
+	s.Assets = assets.New(assets.Deps{
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assetOwners, Activity: assets.History(k.history()),
+	})
+	s.Tasks = tasks.New(tasks.Deps{
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assignees, Notify: s.tellAssignees,
+		Activity: tasks.History(k.history()),
+	})
 	roots, err := k.certificateRoots()
 	if err != nil {
 		return nil, nil, err
@@ -66,6 +79,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.Certificates = certificates.New(certificates.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Dialer: k.dialer, Roots: roots,
 		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(),
+		Plan: s.Members.Plan, Retentions: s.retentions,
 	})
 	s.AlertRules = alertrules.New(alertrules.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log,
@@ -76,7 +90,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -94,8 +108,19 @@ func (s *Services) wire() {
 		Label: "Add a host", Text: "Vigilo reads its certificate within seconds and watches it from then on. Nothing is installed.",
 		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.QueueHasHost,
 	})
+	s.Members.AddUse(members.Use{Label: "Hosts", Limit: func(l plan.Limits) int { return l.Hosts }, Count: s.Certificates.CountHosts})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "E-mail", Text: "The mail server that invitations and notices leave by, and a test of it.", Path: "/settings/mail",
+		Icon: "mail", Permission: notifications.ManageMail,
+	})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "API tokens", Text: "Service tokens of programs, and every personal token of this workspace.", Path: "/settings/tokens",
+		Icon: "key-round", Permission: identity.CanManageTokens,
+	})
 	s.Members.AddHome(s.alertsNow)
 	s.Members.AddHome(s.certificatesNow)
+	s.Members.AddHome(s.tasksNow)
+	s.wireWork()
 	s.Members.OnWorkspaceCreated(func(ctx context.Context, tx *db.Tx, _ members.Workspace) error {
 		return s.AlertRules.SeedDefaults(ctx, tx)
 	})
@@ -114,6 +139,16 @@ func (s *Services) certificatesNow(b *db.Batch, _ db.Actor) func() members.HomeS
 		}
 		return out
 	}
+}
+
+// retentions tells the certificates how long the plans of workspaces keep scans.
+func (s *Services) retentions(ctx context.Context) ([]certificates.Kept, error) {
+	kept, err := s.Members.Retentions(ctx)
+	out := make([]certificates.Kept, len(kept))
+	for i, k := range kept {
+		out[i] = certificates.Kept{Workspaces: k.Workspaces, For: k.For}
+	}
+	return out, err
 }
 
 // hostOwners lists who may own a host.

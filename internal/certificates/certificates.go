@@ -25,6 +25,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
 	"github.com/vigilo/vigilo/internal/kernel/listview"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
@@ -96,6 +97,10 @@ type Deps struct {
 	People func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	// Activity fills the activity tab; nil leaves the tab out.
 	Activity History
+	// Plan returns the plan of the workspace of tx; nil means no limits.
+	Plan func(ctx context.Context, tx *db.Tx) (plan.Plan, error)
+	// Retentions lists workspaces that keep scans for a shorter time; nil means none.
+	Retentions func(ctx context.Context) ([]Kept, error)
 }
 
 // Service holds the use cases of this module.
@@ -109,6 +114,8 @@ type Service struct {
 	people   func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	activity History
 	views    *listview.List
+	plan     func(ctx context.Context, tx *db.Tx) (plan.Plan, error)
+	kept     func(ctx context.Context) ([]Kept, error)
 	scanner  *tlsscan.Scanner
 	gate     *addressGate
 	scans    *scanLoop
@@ -118,10 +125,16 @@ type Service struct {
 func New(d Deps) *Service {
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, policy: d.Policy, clock: d.Clock, log: d.Log,
-		people: d.People, activity: d.Activity, views: newHostViews(d.DB), gate: newAddressGate(connectionsPerAddress),
+		people: d.People, activity: d.Activity, views: newHostViews(d.DB), plan: d.Plan, kept: d.Retentions, gate: newAddressGate(connectionsPerAddress),
 	}
 	if s.people == nil {
 		s.people = func(context.Context, *db.Tx) ([]Person, error) { return nil, nil }
+	}
+	if s.plan == nil {
+		s.plan = func(context.Context, *db.Tx) (plan.Plan, error) { return plan.Plan{}, nil }
+	}
+	if s.kept == nil {
+		s.kept = func(context.Context) ([]Kept, error) { return nil, nil }
 	}
 	client := d.Dialer.HTTPClient(outbound.HTTPOptions{Timeout: 5 * time.Second, MaxRedirects: 2, MaxBodyBytes: maxIssuerBytes})
 	s.scanner = &tlsscan.Scanner{
@@ -163,6 +176,9 @@ func (s *Service) AddHost(ctx context.Context, a db.Actor, in NewHost) (Host, uu
 			return err
 		}
 		if err := refuseTwin(ctx, tx, h); err != nil {
+			return err
+		}
+		if err := s.checkPlan(ctx, tx, []Host{h}, 1); err != nil {
 			return err
 		}
 		if err := addHosts(ctx, tx, []Host{h}, nextSlot(tx.Now)); err != nil {
@@ -331,6 +347,11 @@ func (s *Service) UpdateHost(ctx context.Context, a db.Actor, id uuid.UUID, e Ho
 }
 
 func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host) error {
+	if before.Interval != after.Interval {
+		if err := s.checkPlan(ctx, tx, []Host{*after}, 0); err != nil {
+			return err
+		}
+	}
 	moved := before.endpoint() != after.endpoint()
 	if moved {
 		if err := refuseTwin(ctx, tx, *after); err != nil {

@@ -98,6 +98,9 @@ func (s *Service) ImportHosts(ctx context.Context, a db.Actor, in Import) (Previ
 		if len(hosts) == 0 {
 			return nil
 		}
+		if err := s.checkPlan(ctx, tx, hosts, len(hosts)); err != nil {
+			return err
+		}
 		if err := addHosts(ctx, tx, hosts, at(tx.Now)); err != nil {
 			return named(err, hosts[0])
 		}

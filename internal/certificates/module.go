@@ -36,10 +36,12 @@ func (s *Service) Module() module.Module {
 		Workers: func(w *river.Workers) {
 			river.AddWorker(w, &scanWorker{s: s})
 			river.AddWorker(w, &expireWorker{s: s})
+			river.AddWorker(w, &expireByPlanWorker{s: s})
 			river.AddWorker(w, &mergeWorker{s: s})
 		},
 		Schedules: []job.Schedule{
 			{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireArgs{} }},
+			{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireByPlanArgs{} }},
 			{Every: mergeEvery, Job: func() river.JobArgs { return MergeArgs{} }},
 		},
 		Search: s.searchSources(),

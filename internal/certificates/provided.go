@@ -107,7 +107,7 @@ type HomeItem struct {
 // QueueHome reads hosts that fail or whose certificate is in its last 30 days, worst
 // first, at most limit.
 func (s *Service) QueueHome(b *db.Batch, limit int) func() []HomeItem {
-	now := s.clock.Now()
+	now := b.Now()
 	ending := []Status{Status(x509lint.StatusExpired), Status(x509lint.StatusCritical), Status(x509lint.StatusExpiring)}
 	urgent := slices.DeleteFunc(Statuses(), func(v Status) bool { return !v.Failing() && !slices.Contains(ending, v) })
 	hosts := urgentHosts.Queue(b, db.Args{

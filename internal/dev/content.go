@@ -45,5 +45,5 @@ func (w *world) seedContent(ctx context.Context, ws uuid.UUID, owner identity.Us
 			return fmt.Errorf("add host %s: %w", s.Name, err)
 		}
 	}
-	return nil
+	return w.seedWork(ctx, a)
 }

@@ -70,6 +70,15 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
+	made["service"] = p.create(t, token, slug, "/assets", fmt.Sprintf(
+		`{"name":%q,"ci_type":"service","criticality":"critical","team":%[1]q,"tags":[%[1]q],"description":%[1]q}`, marker+" shop"))
+	made["asset"] = p.create(t, token, slug, "/assets", fmt.Sprintf(`{"name":%q,"ci_type":"database","environment":"prod"}`, marker+" db"))
+	made["relationship"] = p.create(t, token, slug, "/asset-relationships", fmt.Sprintf(
+		`{"from":%q,"to":%q,"exclusive":true,"note":%q}`, made["service"], made["asset"], marker))
+	made["task"] = p.create(t, token, slug, "/tasks", fmt.Sprintf(
+		`{"title":%q,"description":%[1]q,"parent_type":"asset","parent_id":%q,"due_at":"2031-01-02T03:04:05Z"}`, marker+" backup", made["asset"]))
+	made["next task"] = p.create(t, token, slug, "/tasks", fmt.Sprintf(`{"title":%q}`, marker+" check"))
+	made["dependency"] = p.create(t, token, slug, "/tasks/"+made["next task"]+"/dependencies", fmt.Sprintf(`{"predecessor":%q}`, made["task"]))
 	eventually(t, "the hosts were scanned", func() bool {
 		a := p.get(t, token, "/ws/"+slug+"/api/v1/hosts/"+made["host healthy"])
 		return strings.Contains(a.body, `"last_scan_at":"2`)
@@ -96,7 +105,8 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
 		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
-		"/integrations/{id}": "webhook_endpoints",
+		"/integrations/{id}": "webhook_endpoints", "/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
+		"/tasks/{id}": "tasks",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

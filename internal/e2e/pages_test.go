@@ -43,7 +43,10 @@ func pagePaths(p *program) []string {
 // notAPage names the GET routes that answer with something else than a page, or only to
 // the form that leads to them.
 func notAPage(r web.Route) bool {
-	for _, suffix := range []string{"/live", "/bell", "/login/oidc", "/login/callback", ".csv", "/export", "/preview", "/news", "/pem", "/certificates/remove", "/certificates/tag"} {
+	for _, suffix := range []string{
+		"/live", "/bell", "/login/oidc", "/login/callback", ".csv", "/export", "/preview", "/news", "/pem", "/certificates/remove", "/certificates/tag",
+		"/assets/edit", "/assets/retire",
+	} {
 		if strings.HasSuffix(r.Pattern, suffix) {
 			return true
 		}

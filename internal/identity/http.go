@@ -59,7 +59,13 @@ func returnTo(values url.Values) string {
 
 func (s *Service) showLogin(r *web.Request) error {
 	back := returnTo(r.URL.Query())
-	if r.SignedIn() {
+	switch {
+	case r.SignedIn() && r.URL.Query().Has("again"):
+		return s.loginPage(r, back, http.StatusOK, &ui.Notice{
+			Tone: ui.Info, Title: "Sign in again for this workspace",
+			Text: "Its admins let sessions last less long than yours has lasted. Your other workspaces stay open.",
+		})
+	case r.SignedIn():
 		return r.SeeOther(home(r, back))
 	}
 	return s.loginPage(r, back, http.StatusOK, nil)
@@ -132,7 +138,13 @@ func (s *Service) startLogin(r *web.Request) error {
 		return err
 	}
 	back := returnTo(r.URL.Query())
-	authURL, flow, err := s.OIDC.Start(r.Context(), back)
+	start := s.OIDC.Start
+	if r.SignedIn() {
+		// Who has a session comes here because it is too old for what they opened: the
+		// session of the provider must not renew it without asking.
+		start = s.OIDC.StartFresh
+	}
+	authURL, flow, err := start(r.Context(), back)
 	if err != nil {
 		return s.refuseLogin(r, err, back)
 	}

@@ -24,11 +24,25 @@ type Flow struct {
 	Verifier  string    `json:"verifier"` // PKCE, RFC 7636
 	ReturnTo  string    `json:"return_to"`
 	CreatedAt time.Time `json:"created_at"`
+	// Fresh says that the person must prove themselves anew at the provider.
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 // Start begins a sign-in: authURL is where to send the browser. ReturnTo is a path of
 // ours with an optional query; anything else becomes "/".
 func (p *Provider) Start(ctx context.Context, returnTo string) (authURL string, flow Flow, err error) {
+	return p.start(ctx, returnTo, false)
+}
+
+// StartFresh is Start for somebody who has to prove again that it is them: it asks the
+// provider for an authentication that is not older than this moment, whatever session it
+// has (OpenID Connect Core 1.0, 3.1.2.1, max_age). Finish refuses an older one where the
+// provider says how old it is, as it must; one that does not say is believed.
+func (p *Provider) StartFresh(ctx context.Context, returnTo string) (authURL string, flow Flow, err error) {
+	return p.start(ctx, returnTo, true)
+}
+
+func (p *Provider) start(ctx context.Context, returnTo string, fresh bool) (authURL string, flow Flow, err error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", Flow{}, err
@@ -36,9 +50,13 @@ func (p *Provider) Start(ctx context.Context, returnTo string) (authURL string, 
 	flow = Flow{
 		State: randomText(), Nonce: randomText(), Verifier: oauth2.GenerateVerifier(),
 		ReturnTo: localPath(returnTo), CreatedAt: p.cfg.Clock.Now(),
+		Fresh: fresh,
 	}
-	authURL = d.oauth.AuthCodeURL(flow.State, oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier))
-	return authURL, flow, nil
+	options := []oauth2.AuthCodeOption{oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier)}
+	if fresh {
+		options = append(options, oauth2.SetAuthURLParam("max_age", "0"))
+	}
+	return d.oauth.AuthCodeURL(flow.State, options...), flow, nil
 }
 
 // Finish judges the provider's answer at our callback and returns who signed in.
@@ -80,6 +98,9 @@ func (p *Provider) Finish(ctx context.Context, flow Flow, query url.Values) (Ide
 	claims, err := p.verifyIDToken(ctx, d, raw, token.AccessToken, flow.Nonce)
 	if err != nil {
 		return Identity{}, err
+	}
+	if at := claims.AuthTime.Time; flow.Fresh && !at.IsZero() && at.Before(flow.CreatedAt.Add(-p.cfg.MaxSkew)) {
+		return Identity{}, denied(CodeLoginRequired, fmt.Errorf("authenticated %s before the sign-in began", flow.CreatedAt.Sub(at)))
 	}
 	if p.needsUserinfo(claims) && d.meta.UserinfoURL != "" {
 		extra, err := p.userinfo(ctx, d, token, claims.Subject)

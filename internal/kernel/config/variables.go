@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -200,6 +201,21 @@ func variables() []variable {
 			set:   into(func(c *Config) *secret.Text { return &c.MetricsToken }, parseMetricsToken),
 		},
 		{
+			name: "OTEL_EXPORTER_OTLP_ENDPOINT", kind: "URL",
+			about: "Where traces go, as OTLP over HTTP with protobuf; `/v1/traces` is added. Without it no trace is made. See tracing.md.",
+			set:   setTraceBase,
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", kind: "URL",
+			about: "The same as a full address, in place of the one before.",
+			set:   into(func(c *Config) **url.URL { return &c.Trace.Endpoint }, parseTraceURL),
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_HEADERS", kind: "list of name=value", secret: true,
+			about: "Headers for the receiver of traces, such as `authorization=Bearer%20…`; values are percent-encoded.",
+			set:   into(func(c *Config) *secret.Text { return &c.Trace.Headers }, parseHeaders),
+		},
+		{
 			name: "VIGILO_WORKER_QUEUES", kind: "list",
 			about: "The job queues that this process works. Without it every queue.",
 			set:   into(func(c *Config) *[]string { return &c.WorkerQueues }, parseQueues),
@@ -214,6 +230,11 @@ func variables() []variable {
 		rate("TOKEN", 10, "API tokens a minute that one person may create.", func(r *Rate) *int { return &r.Token }),
 		rate("WEBHOOK_TEST", 10, "Webhook tests a minute that one person may send.", func(r *Rate) *int { return &r.WebhookTest }),
 		rate("API", 600, "API calls a minute for one token.", func(r *Rate) *int { return &r.API }),
+		{
+			name: "VIGILO_PLAN_LIMITS", kind: "true, false", def: "false",
+			about: "Makes the plan of a workspace bound its members, hosts, scan interval and history. For installations that serve workspaces of others.",
+			set:   into(func(c *Config) *bool { return &c.PlanLimits }, parseBool),
+		},
 		{
 			name: "VIGILO_PG_BIN", kind: "folder",
 			about: "PostgreSQL's server binaries for `vigilo dev` and the tests, where they are neither in `PATH` nor in Debian's folder.",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -20,7 +21,7 @@ func (d *DB) View(ctx context.Context, a Actor, also func(b *Batch), fn func(tx 
 		return ErrNoWorkspace
 	}
 	now := d.clock.Now()
-	v := &viewTx{d: d, actor: a, also: also, auto: Args{"ws": a.WorkspaceID, "now": now}}
+	v := &viewTx{d: d, actor: a, also: also, now: now, auto: Args{"ws": a.WorkspaceID, "now": now}}
 	return Classify(fn(&Tx{Tx: v, Actor: a, Now: now}))
 }
 
@@ -31,6 +32,7 @@ type viewTx struct {
 	actor Actor
 	also  func(b *Batch)
 	auto  Args
+	now   time.Time
 }
 
 var errViewWrites = errors.New("db: a view writes nothing")
@@ -42,7 +44,7 @@ func (v *viewTx) Exec(context.Context, string, ...any) (pgconn.CommandTag, error
 
 // Query implements pgx.Tx. The database itself refuses a statement that writes.
 func (v *viewTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	b := &Batch{auto: v.auto}
+	b := &Batch{now: v.now, auto: v.auto}
 	b.b.Queue("select set_config('app.workspace_id',$1,true), set_config('transaction_read_only','on',true)", v.actor.WorkspaceID.String())
 	b.b.Queue(sql, args...)
 	if v.also != nil {

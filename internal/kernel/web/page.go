@@ -240,8 +240,8 @@ func errorTitle(code int) string {
 const maxKept = 64 << 10
 
 // sessionEndedPage keeps what a form held: it can be sent again after signing in.
-func (s *Server) sessionEndedPage(r *Request) error {
-	v := layout.SessionEnded{Action: r.URL.RequestURI(), LoginHref: "/login?return_to=" + url.QueryEscape(r.formPage())}
+func (s *Server) sessionEndedPage(r *Request, path string) error {
+	v := layout.SessionEnded{Action: r.URL.RequestURI(), LoginHref: path + url.QueryEscape(r.formPage())}
 	if err := r.ParseBody(); err == nil && r.MultipartForm == nil && r.ContentLength <= maxKept {
 		for name, values := range r.PostForm {
 			for _, value := range values {

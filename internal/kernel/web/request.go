@@ -65,6 +65,9 @@ type Principal struct {
 	Scopes        []string
 	Memberships   []Membership
 	LastWorkspace string
+	// SignInAgain says that the session is too old for the workspace asked for, which
+	// ends sessions sooner than the installation does. Workspace is nil then.
+	SignInAgain bool
 	// NewToken replaces the session token in the browser; empty keeps it.
 	NewToken string
 }
