@@ -14,6 +14,7 @@ import (
 	"github.com/vigilo/vigilo/internal/auditlog"
 	"github.com/vigilo/vigilo/internal/certificates"
 	"github.com/vigilo/vigilo/internal/certificates/x509lint"
+	"github.com/vigilo/vigilo/internal/freezes"
 	"github.com/vigilo/vigilo/internal/identity"
 	"github.com/vigilo/vigilo/internal/identity/oidcrp"
 	"github.com/vigilo/vigilo/internal/integrations"
@@ -38,6 +39,7 @@ type Services struct {
 	Integrations  *integrations.Service
 	Assets        *assets.Service
 	Tasks         *tasks.Service
+	Freezes       *freezes.Service
 	Certificates  *certificates.Service
 	AlertRules    *alertrules.Service
 	AuditLog      *auditlog.Service
@@ -72,15 +74,21 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		DB: k.db, Ledger: k.ledger, Policy: k.policy, Clock: k.clock, Log: k.log, People: s.assignees, Notify: s.tellAssignees,
 		Activity: tasks.History(k.history()),
 	})
+	s.Freezes = freezes.New(freezes.Deps{
+		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Assets: s.Assets,
+		People: s.freezeOwners, Notifier: freezePeople{s.Notifications}, Certificates: s.certificatesEnding,
+		Activity: freezes.History(k.history()),
+	})
 	roots, err := k.certificateRoots()
 	if err != nil {
 		return nil, nil, err
 	}
 	s.Certificates = certificates.New(certificates.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Dialer: k.dialer, Roots: roots,
-		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(),
+		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(), Limits: certificates.Limits(k.cfg.Scan),
 		Plan: s.Members.Plan, Retentions: s.retentions,
 	})
+	k.metrics.Registry().MustRegister(s.Certificates.Metrics()...)
 	s.AlertRules = alertrules.New(alertrules.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log,
 		Hosts: watchedHosts{s.Certificates}, Notifier: alertPeople{s.Notifications}, Webhooks: alertWebhooks{s.Integrations},
@@ -90,7 +98,7 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Assets.Module(), s.Tasks.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Freezes.Module(), s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 

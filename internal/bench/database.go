@@ -37,12 +37,14 @@ const hostRows = `
 // again, which touches no index but leaves hardly a page that index-only scans could skip.
 const scannedRows = `UPDATE monitored_hosts SET last_scan_at = now(), last_ok_at = now() WHERE abs(hashtext(id::text)) % 7 = 0`
 
-// scheduleRows leaves 1.4 % of the hosts due.
+// scheduleRows leaves 1.4 % of the hosts due: the slots of the last twenty minutes.
 const scheduleRows = `
-	INSERT INTO host_schedule (workspace_id, host_id, next_at, interval_s, phase_s)
-	SELECT $1, ('01930000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, now() + make_interval(secs => (i::bigint * 7919 % 86400)::int - 1200),
-		86400, (i::bigint * 7919 % 86400)::int
-	FROM generate_series(1, $2::int) AS i`
+	WITH hosts AS (
+		INSERT INTO host_schedule (workspace_id, host_id, interval_s, phase_s)
+		SELECT $1, ('01930000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 86400, (i::bigint * 7919 % 86400)::int
+		FROM generate_series(1, $2::int) AS i)
+	INSERT INTO scan_cursors (workspace_id, interval_s, taken_s, taken_host, next_at)
+	VALUES ($1, 86400, floor(extract(epoch FROM now())) - 1200, '00000000-0000-0000-0000-000000000000', now())`
 
 // auditRows spreads entries over the last 25 days, by a few people and the system.
 const auditRows = `

@@ -101,15 +101,14 @@ func (s *Service) ImportHosts(ctx context.Context, a db.Actor, in Import) (Previ
 		if err := s.checkPlan(ctx, tx, hosts, len(hosts)); err != nil {
 			return err
 		}
-		if err := addHosts(ctx, tx, hosts, at(tx.Now)); err != nil {
+		if err := addHosts(ctx, tx, hosts, tx.Now); err != nil {
 			return named(err, hosts[0])
 		}
+		var j journal
 		for _, h := range hosts {
-			if err := s.recordAdded(ctx, tx, h); err != nil {
-				return err
-			}
+			j.entries = append(j.entries, h.added())
 		}
-		return nil
+		return s.write(ctx, tx, j)
 	})
 	return p, err
 }

@@ -17,7 +17,7 @@ func (s *Service) Module() module.Module {
 	return module.Module{
 		Name: "certificates",
 		Tables: []string{
-			"monitored_hosts", "host_counts", "host_tags", "host_tokens", "host_schedule", "certificates", "certificate_names",
+			"monitored_hosts", "host_counts", "host_tags", "host_tokens", "host_schedule", "scan_cursors", "certificates", "certificate_names",
 			"tls_snapshots", "scan_observations", "scans",
 		},
 		Permissions: []access.Grant{

@@ -142,8 +142,9 @@ type foundHost struct {
 // PostgreSQL keeps.
 func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }
 
-// addHosts writes hosts that do not exist yet, with their tags, words and schedule.
-func addHosts(ctx context.Context, tx *db.Tx, hosts []Host, first func(Host) time.Time) error {
+// addHosts writes hosts that do not exist yet, with their tags, words and schedule (see
+// addSchedule for first).
+func addHosts(ctx context.Context, tx *db.Tx, hosts []Host, first time.Time) error {
 	n := len(hosts)
 	ids, names, display := make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	ports, server, starttls, families := make([]int32, n), make([]string, n), make([]string, n), make([]string, n)

@@ -3,6 +3,7 @@ package certificates
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func TestSnapshotsCannotBeChangedByTheProgram(t *testing.T) {
 	w.scanNow(w.add(w.serve(w.ca.leaf(time.Now(), "shop.test", 80*day)), "shop.test"))
 	for _, role := range []string{"vigilo_app", "vigilo_system"} {
 		for _, sql := range []string{`UPDATE tls_snapshots SET facts = '{}'`, `DELETE FROM tls_snapshots`, `TRUNCATE tls_snapshots`} {
+			if role == "vigilo_system" && strings.HasPrefix(sql, "DELETE") {
+				continue // the daily sweep
+			}
 			err := w.as(role, sql)
 			if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "42501" {
 				t.Errorf("%s as %s: %v, want permission denied", sql, role, err)
@@ -102,7 +106,7 @@ func TestSchedulerSeesNothingButTheSchedule(t *testing.T) {
 	for _, table := range w.Module().Tables {
 		err := w.as("vigilo_system", `SELECT * FROM `+table)
 		switch table {
-		case "host_schedule":
+		case "host_schedule", "scan_cursors":
 			if err != nil {
 				t.Errorf("%s: %v", table, err)
 			}

@@ -45,5 +45,8 @@ func (w *world) seedContent(ctx context.Context, ws uuid.UUID, owner identity.Us
 			return fmt.Errorf("add host %s: %w", s.Name, err)
 		}
 	}
-	return w.seedWork(ctx, a)
+	if err := w.seedWork(ctx, a); err != nil {
+		return err
+	}
+	return w.seedFreezes(ctx, a)
 }

@@ -79,6 +79,12 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 		`{"title":%q,"description":%[1]q,"parent_type":"asset","parent_id":%q,"due_at":"2031-01-02T03:04:05Z"}`, marker+" backup", made["asset"]))
 	made["next task"] = p.create(t, token, slug, "/tasks", fmt.Sprintf(`{"title":%q}`, marker+" check"))
 	made["dependency"] = p.create(t, token, slug, "/tasks/"+made["next task"]+"/dependencies", fmt.Sprintf(`{"predecessor":%q}`, made["task"]))
+	made["freeze"] = p.create(t, token, slug, "/freezes", fmt.Sprintf(
+		`{"name":%q,"kind":"hard","reason":%[1]q,"scope":{"asset_tags":[%[1]q],"service_ids":[%[2]q]},"schedule":{"starts_at":"2031-01-02T03:04:00Z","ends_at":"2031-01-03T03:04:00Z"}}`,
+		marker, made["service"]))
+	made["maintenance window"] = p.create(t, token, slug, "/maintenance-windows", fmt.Sprintf(
+		`{"name":%q,"scope":{"asset_ids":[%q]},"schedule":{"time_zone":"Europe/Oslo","first_date":"2031-01-05","local_start":"22:00","local_end":"02:00","rrule":"FREQ=WEEKLY;BYDAY=SU"}}`,
+		marker+" patches", made["asset"]))
 	eventually(t, "the hosts were scanned", func() bool {
 		a := p.get(t, token, "/ws/"+slug+"/api/v1/hosts/"+made["host healthy"])
 		return strings.Contains(a.body, `"last_scan_at":"2`)
@@ -106,7 +112,7 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
 		"/integrations/{id}": "webhook_endpoints", "/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
-		"/tasks/{id}": "tasks",
+		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

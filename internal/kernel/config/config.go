@@ -63,6 +63,7 @@ type Config struct {
 	WorkerQueues []string
 	// ScanConcurrency is how many TLS scans and checks run at the same time in a process.
 	ScanConcurrency int
+	Scan            ScanLimits
 	Rate            Rate
 	// PlanLimits makes the plan of a workspace bound what it holds.
 	PlanLimits bool
@@ -175,6 +176,13 @@ type Rate struct {
 	Token       int // per person: creation of tokens
 	WebhookTest int // per person
 	API         int // per token
+}
+
+// ScanLimits bound what the scans of a process ask of the network.
+type ScanLimits struct {
+	StartsPerWorkspace int // a second
+	Starts             int // a second, all workspaces together
+	PerNetwork         int // open connections to one /24 or /56
 }
 
 // Command is a command of the program that reads the settings.

@@ -52,7 +52,8 @@ func TestEmptyEnvironmentGivesSafeDefaults(t *testing.T) {
 		SMTP:    config.SMTP{Port: 587, TLS: config.SMTPStartTLS},
 		Session: config.Session{Idle: 12 * time.Hour, Absolute: 7 * 24 * time.Hour},
 		Network: config.Network{Mode: config.NetworkSelfHosted}, LogLevel: slog.LevelInfo, LogFormat: config.LogJSON,
-		ScanConcurrency: 256, Rate: config.Rate{SignIn: 10, Invitation: 60, Token: 10, WebhookTest: 10, API: 600},
+		ScanConcurrency: 256, Scan: config.ScanLimits{StartsPerWorkspace: 50, Starts: 2000, PerNetwork: 10},
+		Rate: config.Rate{SignIn: 10, Invitation: 60, Token: 10, WebhookTest: 10, API: 600},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Error(diff)
@@ -86,6 +87,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"VIGILO_ALLOW_LOOPBACK": "true", "VIGILO_TRUSTED_PROXIES": "127.0.0.1,::1",
 		"VIGILO_LOG_LEVEL": "DEBUG", "VIGILO_LOG_FORMAT": "text", "VIGILO_METRICS_TOKEN": "0123456789abcdef",
 		"VIGILO_WORKER_QUEUES": "default,scans", "VIGILO_SCAN_CONCURRENCY": "16",
+		"VIGILO_SCAN_STARTS_PER_WORKSPACE": "7", "VIGILO_SCAN_STARTS": "8", "VIGILO_SCAN_PER_NETWORK": "9",
 		"VIGILO_RATE_SIGN_IN": "1", "VIGILO_RATE_INVITATION": "2", "VIGILO_RATE_TOKEN": "3",
 		"VIGILO_RATE_WEBHOOK_TEST": "4", "VIGILO_RATE_API": "5", "VIGILO_PG_BIN": "/opt/pg/bin",
 		"VIGILO_PLAN_LIMITS": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318/otlp",
@@ -123,6 +125,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 			Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4318", Path: "/otlp/v1/traces"}, Headers: "authorization=Basic%20dTpw, x-team = core",
 		},
 		PlanLimits: true,
+		Scan:       config.ScanLimits{StartsPerWorkspace: 7, Starts: 8, PerNetwork: 9},
 		Rate:       config.Rate{SignIn: 1, Invitation: 2, Token: 3, WebhookTest: 4, API: 5}, PGBin: "/opt/pg/bin",
 	}
 	opts := []cmp.Option{

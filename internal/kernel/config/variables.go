@@ -225,6 +225,21 @@ func variables() []variable {
 			about: "How many TLS scans and checks run at the same time in a process.",
 			set:   into(func(c *Config) *int { return &c.ScanConcurrency }, between(1, 10000)),
 		},
+		{
+			name: "VIGILO_SCAN_STARTS_PER_WORKSPACE", kind: "number a second", def: "50",
+			about: "Scheduled scans of one workspace that a process begins in a second.",
+			set:   into(func(c *Config) *int { return &c.Scan.StartsPerWorkspace }, between(1, 100_000)),
+		},
+		{
+			name: "VIGILO_SCAN_STARTS", kind: "number a second", def: "2000",
+			about: "Scheduled scans of all workspaces together that a process begins in a second.",
+			set:   into(func(c *Config) *int { return &c.Scan.Starts }, between(1, 100_000)),
+		},
+		{
+			name: "VIGILO_SCAN_PER_NETWORK", kind: "number", def: "10",
+			about: "Connections of scans that a process holds open to one network at a time: a /24 of IPv4, a /56 of IPv6. To one address it holds two.",
+			set:   into(func(c *Config) *int { return &c.Scan.PerNetwork }, between(1, 10_000)),
+		},
 		rate("SIGN_IN", 10, "Sign-in attempts a minute for one client address.", func(r *Rate) *int { return &r.SignIn }),
 		rate("INVITATION", 60, "Invitations a minute that one person may send.", func(r *Rate) *int { return &r.Invitation }),
 		rate("TOKEN", 10, "API tokens a minute that one person may create.", func(r *Rate) *int { return &r.Token }),
