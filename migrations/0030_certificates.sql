@@ -19,6 +19,8 @@ CREATE TABLE monitored_hosts (
     scan_interval        text NOT NULL CHECK (scan_interval IN ('5m', '15m', '1h', '6h', '24h')),
     state                text NOT NULL CHECK (state IN ('active', 'paused')),
     owner_member_id      uuid,
+    -- Sorted, each once. host_tags holds them once more, to find hosts by.
+    tags                 text[] COLLATE "C" NOT NULL DEFAULT '{}' CHECK (array_position(tags, NULL) IS NULL),
     warn_days            integer CHECK (warn_days BETWEEN 1 AND 3650),
     critical_days        integer CHECK (critical_days BETWEEN 1 AND 3650),
     version              bigint NOT NULL DEFAULT 1,
@@ -64,6 +66,7 @@ SELECT tenant_table('monitored_hosts');
 SELECT require_audit('monitored_hosts',
     'hostname, port, server_name, starttls, family, scan_interval, state, warn_days, critical_days');
 
+-- Hosts by tag. Triggers write it from the tags of hosts, in whose rows lists read them.
 CREATE TABLE host_tags (
     workspace_id uuid NOT NULL,
     host_id      uuid NOT NULL,
@@ -73,6 +76,137 @@ CREATE TABLE host_tags (
 );
 CREATE INDEX host_tags_by_host ON host_tags (workspace_id, host_id);
 SELECT tenant_table('host_tags', 'SELECT, INSERT, DELETE');
+
+-- +goose StatementBegin
+CREATE FUNCTION put_tags() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    INSERT INTO host_tags (workspace_id, host_id, tag)
+    SELECT h.workspace_id, h.id, t.tag FROM changed h CROSS JOIN LATERAL unnest(h.tags) AS t(tag);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION replace_tags() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    DELETE FROM host_tags WHERE workspace_id = NEW.workspace_id AND host_id = NEW.id AND tag <> ALL (NEW.tags);
+    INSERT INTO host_tags (workspace_id, host_id, tag)
+    SELECT NEW.workspace_id, NEW.id, t.tag FROM unnest(NEW.tags) AS t(tag) WHERE t.tag <> ALL (OLD.tags);
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION put_tags(), replace_tags() FROM PUBLIC;
+CREATE TRIGGER tags_added AFTER INSERT ON monitored_hosts
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION put_tags();
+CREATE TRIGGER tags_changed AFTER UPDATE OF tags ON monitored_hosts
+    FOR EACH ROW WHEN (OLD.tags IS DISTINCT FROM NEW.tags) EXECUTE FUNCTION replace_tags();
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER tags_added;
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER tags_changed;
+
+-- How many hosts there are of each kind, so that no page counts them. A change of hosts adds
+-- rows with what it adds and takes away, whoever makes it; a count is the sum of its rows.
+-- Rows are only added, so two changes never wait for each other, and a job puts those of
+-- one count together (docs/adr/0015-counts-are-sums.md).
+-- Nothing refers to workspaces: rows come from hosts, which do, and the check would lock the
+-- workspace for each of them.
+CREATE TABLE host_counts (
+    workspace_id uuid NOT NULL,
+    -- status: key is state and status; ends: the day in UTC, of active hosts that have not
+    -- expired, as seven digits that count from 1970; issuer, owner (a membership) and tag: all
+    -- hosts that have one.
+    kind         text COLLATE "C" NOT NULL CHECK (kind IN ('status', 'ends', 'issuer', 'owner', 'tag')),
+    key          text COLLATE "C" NOT NULL,
+    delta        integer NOT NULL CHECK (delta <> 0),
+    -- Whether the row is what the job made of others: one for each count.
+    merged       boolean NOT NULL DEFAULT false
+);
+CREATE INDEX host_counts_by_key ON host_counts (workspace_id, kind, key) INCLUDE (delta);
+CREATE UNIQUE INDEX host_counts_merged_key ON host_counts (workspace_id, kind, key) WHERE merged;
+-- The most frequent ones, for the choices of a filter: an estate of appliances has as many
+-- issuers as hosts.
+CREATE INDEX host_counts_by_size ON host_counts (workspace_id, kind, delta DESC, key) WHERE merged;
+-- What there is to put together.
+CREATE INDEX host_counts_unmerged ON host_counts (workspace_id, kind, key) INCLUDE (delta) WHERE NOT merged;
+SELECT tenant_table('host_counts', 'SELECT, INSERT, DELETE');
+GRANT SELECT (workspace_id, merged) ON host_counts TO vigilo_system;
+
+-- host_count_keys lists the counts that a host is part of.
+CREATE FUNCTION host_count_keys(state text, status text, leaf_not_after timestamptz, issuer text, owner uuid)
+RETURNS TABLE (kind text, key text) LANGUAGE sql STABLE AS $$
+    SELECT 'status', state || ' ' || status
+    UNION ALL SELECT 'ends', lpad(greatest(0, (leaf_not_after AT TIME ZONE 'UTC')::date - DATE '1970-01-01')::text, 7, '0')
+        WHERE state = 'active' AND status <> 'expired' AND leaf_not_after < '9999-12-31 00:00:00+00'
+    UNION ALL SELECT 'issuer', issuer WHERE issuer <> ''
+    UNION ALL SELECT 'owner', owner::text WHERE owner IS NOT NULL
+$$;
+
+-- +goose StatementBegin
+CREATE FUNCTION count_hosts() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO host_counts (workspace_id, kind, key, delta)
+        SELECT h.workspace_id, c.kind, c.key, count(*)
+        FROM changed h CROSS JOIN LATERAL host_count_keys(h.state, h.status, h.leaf_not_after, h.issuer, h.owner_member_id) AS c
+        GROUP BY 1, 2, 3;
+    ELSE
+        INSERT INTO host_counts (workspace_id, kind, key, delta)
+        SELECT h.workspace_id, c.kind, c.key, -count(*)
+        FROM changed h CROSS JOIN LATERAL host_count_keys(h.state, h.status, h.leaf_not_after, h.issuer, h.owner_member_id) AS c
+        GROUP BY 1, 2, 3;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- recount_host is for single rows: a statement cannot say which columns it changed, and a
+-- scan that finds nothing new must not pay for one that does.
+CREATE FUNCTION recount_host() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    INSERT INTO host_counts (workspace_id, kind, key, delta)
+    SELECT workspace_id, kind, key, sum(n)
+    FROM (
+        SELECT NEW.workspace_id, c.kind, c.key, 1
+        FROM host_count_keys(NEW.state, NEW.status, NEW.leaf_not_after, NEW.issuer, NEW.owner_member_id) AS c
+        UNION ALL
+        SELECT OLD.workspace_id, c.kind, c.key, -1
+        FROM host_count_keys(OLD.state, OLD.status, OLD.leaf_not_after, OLD.issuer, OLD.owner_member_id) AS c
+    ) AS moves (workspace_id, kind, key, n)
+    GROUP BY 1, 2, 3
+    HAVING sum(n) <> 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION count_tags() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO host_counts (workspace_id, kind, key, delta)
+        SELECT workspace_id, 'tag', tag, count(*) FROM changed GROUP BY workspace_id, tag;
+    ELSE
+        INSERT INTO host_counts (workspace_id, kind, key, delta)
+        SELECT workspace_id, 'tag', tag, -count(*) FROM changed GROUP BY workspace_id, tag;
+    END IF;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION host_count_keys(text, text, timestamptz, text, uuid), count_hosts(), recount_host(), count_tags()
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION host_count_keys(text, text, timestamptz, text, uuid) TO vigilo_app;
+CREATE TRIGGER count_added AFTER INSERT ON monitored_hosts
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_hosts();
+CREATE TRIGGER count_removed AFTER DELETE ON monitored_hosts
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_hosts();
+CREATE TRIGGER count_changed AFTER UPDATE OF state, status, leaf_not_after, issuer, owner_member_id ON monitored_hosts
+    FOR EACH ROW WHEN ((OLD.state, OLD.status, OLD.leaf_not_after, OLD.issuer, OLD.owner_member_id)
+        IS DISTINCT FROM (NEW.state, NEW.status, NEW.leaf_not_after, NEW.issuer, NEW.owner_member_id))
+    EXECUTE FUNCTION recount_host();
+CREATE TRIGGER count_added AFTER INSERT ON host_tags
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_tags();
+CREATE TRIGGER count_removed AFTER DELETE ON host_tags
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_tags();
+-- ALWAYS, so that a count is right however rows came to be: an ordinary trigger is skipped
+-- under session_replication_role = replica.
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER count_added;
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER count_removed;
+ALTER TABLE monitored_hosts ENABLE ALWAYS TRIGGER count_changed;
+ALTER TABLE host_tags ENABLE ALWAYS TRIGGER count_added;
+ALTER TABLE host_tags ENABLE ALWAYS TRIGGER count_removed;
 
 -- Words of a host that people search by, as prefixes: its name from each part on, its
 -- tags, and the issuer, subject, serial number and fingerprint of what it serves. LIKE

@@ -127,7 +127,7 @@ func (s *Services) wire() {
 	s.Members.SetMailer(s.Notifications)
 	s.Members.AddStep(members.Step{
 		Label: "Add a host", Text: "Vigilo reads its certificate within seconds and watches it from then on. Nothing is installed.",
-		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.HasHost,
+		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.QueueHasHost,
 	})
 	s.Members.AddUse(members.Use{Label: "Hosts", Limit: func(l plan.Limits) int { return l.Hosts }, Count: s.Certificates.CountHosts})
 	s.Members.AddSettings(members.SettingsLink{
@@ -164,16 +164,15 @@ func (s *Services) wire() {
 const homeLimit = 8
 
 // certificatesNow lists certificates in their last 30 days and hosts that fail.
-func (s *Services) certificatesNow(ctx context.Context, tx *db.Tx, _ db.Actor) (members.HomeSection, error) {
-	items, err := s.Certificates.HomeItems(ctx, tx, homeLimit)
-	if err != nil {
-		return members.HomeSection{}, err
+func (s *Services) certificatesNow(b *db.Batch, _ db.Actor) func() members.HomeSection {
+	items := s.Certificates.QueueHome(b, homeLimit)
+	return func() members.HomeSection {
+		out := members.HomeSection{Title: "Certificates", Href: "/certificates", Empty: "No certificate ends within 30 days and every host answers."}
+		for _, i := range items() {
+			out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Path, Meta: i.Meta, Tone: i.Tone, Icon: "lock"})
+		}
+		return out
 	}
-	out := members.HomeSection{Title: "Certificates", Href: "/certificates", Empty: "No certificate ends within 30 days and every host answers."}
-	for _, i := range items {
-		out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Path, Meta: i.Meta, Tone: i.Tone, Icon: "lock"})
-	}
-	return out, nil
 }
 
 // retentions tells the certificates how long the plans of workspaces keep scans.

@@ -84,7 +84,7 @@ func (b *bench) populate(ctx context.Context, v *vigilo, t *tenant) error {
 	if t.session, err = v.session(ctx, t.actor); err != nil {
 		return err
 	}
-	if err := b.fillMany(ctx, t.actor, t.rows, hostRows, tagRows, scheduleRows); err != nil {
+	if err := b.fillMany(ctx, t.actor, t.rows, hostRows, scheduleRows); err != nil {
 		return err
 	}
 	return b.vacuum(ctx)

@@ -21,6 +21,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/job"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/listview"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
 	"github.com/vigilo/vigilo/internal/kernel/plan"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -80,6 +81,7 @@ type Service struct {
 	log      *slog.Logger
 	people   func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	activity History
+	views    *listview.List
 	plan     func(ctx context.Context, tx *db.Tx) (plan.Plan, error)
 	kept     func(ctx context.Context) ([]Kept, error)
 	scanner  *tlsscan.Scanner
@@ -94,7 +96,7 @@ func New(d Deps) *Service {
 	limits := d.Limits.withDefaults()
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, policy: d.Policy, clock: d.Clock, log: d.Log,
-		people: d.People, activity: d.Activity, plan: d.Plan, kept: d.Retentions, gate: newAddressGate(connectionsPerAddress, limits.PerNetwork),
+		people: d.People, activity: d.Activity, views: newHostViews(d.DB), plan: d.Plan, kept: d.Retentions, gate: newAddressGate(connectionsPerAddress, limits.PerNetwork),
 	}
 	if s.people == nil {
 		s.people = func(context.Context, *db.Tx) ([]Person, error) { return nil, nil }

@@ -5,10 +5,10 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"strings"
 	"time"
@@ -195,8 +195,27 @@ func (d *DB) SystemRead() Session { return systemConn{Pool: d.system, now: d.clo
 
 // Batch collects reads of one page, so that they cost one round trip.
 type Batch struct {
-	b    *pgx.Batch
+	b    pgx.Batch
 	auto Args
+	now  time.Time
+	err  error // the first statement whose arguments did not fit
+}
+
+// Now is the time that statements of the batch know as @now.
+func (b *Batch) Now() time.Time { return b.now }
+
+func (b *Batch) queue(name string, q query, args Args, read func(pgx.Rows) error) {
+	bound, err := q.bind(args, b.auto)
+	if err != nil {
+		b.err = cmp.Or(b.err, fmt.Errorf("%s: %w", name, err))
+		return
+	}
+	b.b.Queue(q.sql, bound...).Query(func(rows pgx.Rows) error {
+		if err := read(rows); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
 }
 
 // ReadBatch runs the statements that fill queues in one round trip and one implicit
@@ -205,15 +224,22 @@ func (d *DB) ReadBatch(ctx context.Context, a Actor, fill func(b *Batch)) (err e
 	if a.WorkspaceID == uuid.Nil {
 		return ErrNoWorkspace
 	}
-	b := &Batch{b: &pgx.Batch{}, auto: Args{"ws": a.WorkspaceID, "now": d.clock.Now()}}
+	now := d.clock.Now()
+	b := &Batch{now: now, auto: Args{"ws": a.WorkspaceID, "now": now}}
 	b.b.Queue("select set_config('app.workspace_id',$1,true)", a.WorkspaceID.String())
 	fill(b)
+	if b.err != nil {
+		return b.err
+	}
+	if b.b.Len() == 1 {
+		return nil // nothing is asked for
+	}
 	if trace.On(ctx) {
 		var end trace.End
 		ctx, end = trace.StartCall(ctx, "db batch", postgres, trace.Workspace(a.WorkspaceID), trace.Number("db.operation.batch.size", b.b.Len()-1))
 		defer func() { end(err) }()
 	}
-	return Classify(d.app.SendBatch(ctx, b.b).Close())
+	return Classify(d.app.SendBatch(ctx, &b.b).Close())
 }
 
 // WriteBatch is ReadBatch for statements that also write: they cost one round trip instead
@@ -249,19 +275,6 @@ func (d *DB) Listen(ctx context.Context, channel string, ready func(), fn func(p
 // Args are named arguments. Statements may also use @ws and @now, which the session
 // supplies.
 type Args map[string]any
-
-func (a Args) with(auto Args, names []string) pgx.StrictNamedArgs {
-	out := make(pgx.StrictNamedArgs, len(a)+2)
-	maps.Copy(out, a)
-	for _, n := range names {
-		if v, ok := auto[n]; ok {
-			if _, given := out[n]; !given {
-				out[n] = v
-			}
-		}
-	}
-	return out
-}
 
 // Classify turns a failure of the connection into fault.Unavailable and leaves every
 // other error as it is.

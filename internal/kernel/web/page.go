@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/templates/layout"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -58,10 +59,42 @@ type Page struct {
 	Narrow bool
 }
 
-// ShellSource supplies what the shell shows besides the page, in one round trip to the
-// database: the newest unread notifications.
+// ShellSource supplies what the shell shows besides the page: the newest unread
+// notifications. It adds its reads to a batch and returns what makes the bell of them once
+// the batch has run.
 type ShellSource interface {
-	Shell(ctx context.Context, r *Request) (layout.Bell, error)
+	QueueShell(b *db.Batch, r *Request) func() layout.Bell
+}
+
+// Read runs the reads of a page and, in the same round trip, those of its frame. A handler
+// that answers with Page saves one by it; Page reads the frame by itself otherwise.
+func (r *Request) Read(fill func(b *db.Batch)) error {
+	bell := r.bell
+	err := r.s.o.DB.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
+		fill(b)
+		r.queueShell(b, &bell)
+	})
+	if err == nil {
+		r.bell = bell
+	}
+	return err
+}
+
+// View is Read for reads of which one decides about the next: fn runs in a db.View, and the
+// frame is read with its first statement.
+func (r *Request) View(fn func(tx *db.Tx) error) error {
+	bell := r.bell
+	err := r.s.o.DB.View(r.Context(), r.Actor, func(b *db.Batch) { r.queueShell(b, &bell) }, fn)
+	if err == nil {
+		r.bell = bell
+	}
+	return err
+}
+
+func (r *Request) queueShell(b *db.Batch, bell *func() layout.Bell) {
+	if r.s.o.Shell != nil && *bell == nil {
+		*bell = r.s.o.Shell.QueueShell(b, r)
+	}
 }
 
 // Page answers with a page inside the shell of the workspace.
@@ -98,14 +131,15 @@ func (r *Request) InvalidPage(err error, p Page, body templ.Component) error {
 }
 
 func (r *Request) shell(p Page) (layout.Page, error) {
-	var bell layout.Bell
-	if r.s.o.Shell != nil {
-		var err error
-		if bell, err = r.s.o.Shell.Shell(r.Context(), r); err != nil {
+	if r.s.o.Shell == nil {
+		return r.shellPage(p, layout.Bell{}), nil
+	}
+	if r.bell == nil {
+		if err := r.Read(func(*db.Batch) {}); err != nil {
 			return layout.Page{}, fmt.Errorf("read shell: %w", err)
 		}
 	}
-	return r.shellPage(p, bell), nil
+	return r.shellPage(p, r.bell()), nil
 }
 
 // nav returns the sidebar of the actor, with the entry of the present page marked.

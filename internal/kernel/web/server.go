@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -68,6 +69,8 @@ type Server struct {
 	mux    *chi.Mux
 	routes []Route
 	hub    *Hub
+	// buffers hold pages while they are drawn.
+	buffers sync.Pool
 }
 
 // New returns a server without routes.
