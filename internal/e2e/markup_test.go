@@ -123,6 +123,9 @@ func (p *program) hostileNames(t *testing.T) string {
 	next := p.create(t, token, "acme", "/tasks", fmt.Sprintf(`{"title":%s,"assignee":"hostile@acme.test"}`, text))
 	p.create(t, token, "acme", "/tasks/"+next+"/dependencies", fmt.Sprintf(`{"predecessor":%q}`, first))
 	p.planSilence(t, token, "acme", text)
+	p.create(t, token, "acme", "/freezes", fmt.Sprintf(
+		`{"name":%s,"kind":"hard","reason":%[1]s,"owner":%q,"state":"active","scope":{"asset_tags":[%[1]s],"asset_ids":[%[3]q],"service_ids":[%[4]q]},"schedule":{"starts_at":"2031-01-02T03:04:00Z"}}`,
+		text, user.ID, below, above))
 
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()
