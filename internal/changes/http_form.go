@@ -326,8 +326,8 @@ func formOf(c Change, zone *time.Location) changeForm {
 func (s *Service) createChange(r *web.Request) error {
 	f, err := readForm(r)
 	var c Change
+	var e Edit
 	if err == nil {
-		var e Edit
 		if e, err = s.editOf(r.Context(), r.Actor, f, r.Zone()); err == nil {
 			lines := strings.Fields(f.Links)
 			e.Links = &lines
@@ -347,7 +347,30 @@ func (s *Service) createChange(r *web.Request) error {
 	if ctxErr != nil {
 		return ctxErr
 	}
-	return s.sendForm(r, f, ctx, nil, err)
+	base := Change{Type: lifecycle.Normal, Priority: lifecycle.Medium, Category: "other"}
+	if ctx.template != nil {
+		base.Title = ctx.template.Name
+	}
+	return s.sendForm(r, f, ctx, nil, alsoWrong(e, base, ctx, err))
+}
+
+// alsoWrong adds to what could not be read what the rules say about the rest, so that a form
+// names everything at once.
+func alsoWrong(e Edit, base Change, ctx formContext, err error) error {
+	if !fault.Is(err, fault.Invalid) || e.Title == nil {
+		return err
+	}
+	_, check := e.apply(base, ctx.people)
+	known := fault.Find(err).Details
+	for _, d := range known {
+		if !check.Has(d.Field) {
+			check.Add(d.Field, d.Code, d.Message)
+		}
+	}
+	if problems := check.Err(); problems != nil {
+		return problems
+	}
+	return err
 }
 
 func (s *Service) showEdit(r *web.Request) error {
@@ -367,8 +390,8 @@ func (s *Service) showEdit(r *web.Request) error {
 func (s *Service) updateChange(r *web.Request) error {
 	key := r.Param("key")
 	f, err := readForm(r)
+	var e Edit
 	if err == nil {
-		var e Edit
 		if e, err = s.editOf(r.Context(), r.Actor, f, r.Zone()); err == nil {
 			e.Version = &f.Version
 			var c Change
@@ -386,5 +409,5 @@ func (s *Service) updateChange(r *web.Request) error {
 	if readErr != nil {
 		return readErr
 	}
-	return s.sendForm(r, f, ctx, &c, err)
+	return s.sendForm(r, f, ctx, &c, alsoWrong(e, c, ctx, err))
 }

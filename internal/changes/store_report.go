@@ -64,7 +64,7 @@ const involving = `(c.owner_user_id = @me OR c.requester_user_id = @me OR c.id I
 // mineToDo asks for what waits for a person: to be reworked, started, ended or reviewed.
 const mineToDo = involving + ` AND ((c.state = 'draft' AND c.state_reason <> '') OR c.state = 'in_progress'
 	OR (c.state = 'scheduled' AND c.planned_start <= @now::timestamptz + interval '15 minutes')
-	OR (c.state = 'approved' AND c.planned_start > @now::timestamptz) OR c.pir = 'required')`
+	OR (c.state = 'approved' AND c.planned_start > @now) OR c.pir = 'required')`
 
 var (
 	itemsByIDs = db.Define[Item]("changes.items_by_ids", `
