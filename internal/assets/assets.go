@@ -124,7 +124,7 @@ func (s *Service) withOwner(ctx context.Context, tx *db.Tx, text string, known u
 // Asset returns one asset.
 func (s *Service) Asset(ctx context.Context, a db.Actor, id uuid.UUID) (Asset, error) {
 	var out Asset
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = assetByID.One(ctx, tx, db.Args{"id": id})
 		return err

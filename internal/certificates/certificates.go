@@ -129,7 +129,7 @@ const maxIssuerBytes = 64 << 10
 // Host returns one host.
 func (s *Service) Host(ctx context.Context, a db.Actor, id uuid.UUID) (Host, error) {
 	var h Host
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		h, err = hostByID.One(ctx, tx, db.Args{"id": id})
 		return err

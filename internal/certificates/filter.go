@@ -206,7 +206,7 @@ func (s *Service) writeCSV(ctx context.Context, a db.Actor, q *db.ListQuery[Host
 // ownerEmails returns the addresses by which an import finds owners again.
 func (s *Service) ownerEmails(ctx context.Context, a db.Actor) (map[uuid.UUID]string, error) {
 	out := map[uuid.UUID]string{}
-	err := s.db.View(ctx, a, nil, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		people, err := s.people(ctx, tx)
 		for _, p := range people {
 			out[p.ID] = p.Email

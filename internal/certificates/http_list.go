@@ -71,7 +71,7 @@ func (s *Service) showHosts(r *web.Request) error {
 		return err
 	}
 	var p hostsPage
-	err = r.Read(func(b *db.Batch) {
+	err = s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
 		p.page, p.total = q.Queue(b), queueTotal(b, f, q)
 		p.counts, p.owners, p.seen = queueCounts(b, r.Now()), ownerNames.Queue(b, nil), s.views.Queue(b, r)
 	})

@@ -66,7 +66,7 @@ type Preview struct {
 // PreviewImport says what an import would do, row by row, and changes nothing.
 func (s *Service) PreviewImport(ctx context.Context, a db.Actor, in Import) (Preview, error) {
 	var p Preview
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		p, err = s.preview(ctx, tx, in)
 		return err

@@ -183,7 +183,7 @@ func (t target) scan() tlsscan.Target {
 // ScanByID returns a scan that somebody asked for.
 func (s *Service) ScanByID(ctx context.Context, a db.Actor, id uuid.UUID) (Scan, error) {
 	var sc Scan
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		sc, err = scanByID.One(ctx, tx, db.Args{"id": id})
 		return err

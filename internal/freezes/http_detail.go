@@ -204,7 +204,7 @@ func (s *Service) readPreview(r *web.Request) (Freeze, Preview, error) {
 	}
 	var f Freeze
 	var p Preview
-	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err = s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if f, err = loadFreeze.One(r.Context(), tx, db.Args{"id": id}); err != nil || f.State == Lifted {
 			return err

@@ -25,7 +25,7 @@ func (s *Service) showNew(r *web.Request) error {
 	}
 	f := newForm(kind, zone, r.Now())
 	var people []Person
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		if id, err := uuid.Parse(q.Get("from")); err == nil {
 			old, err := loadFreeze.One(r.Context(), tx, db.Args{"id": id})
 			if err != nil {
@@ -76,7 +76,7 @@ func (s *Service) newView(r *web.Request, f freezeForm, people []Person, err err
 // readPeople lists the members whom the form offers as owners.
 func (s *Service) readPeople(ctx context.Context, a db.Actor) ([]Person, error) {
 	var people []Person
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		people, err = s.people(ctx, tx)
 		return err

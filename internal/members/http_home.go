@@ -45,7 +45,7 @@ func tone(word string) ui.Tone {
 
 func (s *Service) showHome(r *web.Request) error {
 	var home func() Home
-	if err := r.Read(func(b *db.Batch) { home = s.queueHome(b, r.Actor) }); err != nil {
+	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { home = s.queueHome(b, r.Actor) }); err != nil {
 		return err
 	}
 	return r.Page(web.Page{Title: "Home", Crumbs: []web.Crumb{{Text: "Home"}}}, views.HomePage(homeView(r, home())))
@@ -88,7 +88,7 @@ func homeView(r *web.Request, h Home) views.Home {
 
 func (s *Service) showGettingStarted(r *web.Request) error {
 	var read func() []StepState
-	if err := r.Read(func(b *db.Batch) { read = s.queueSteps(b, r.Actor) }); err != nil {
+	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { read = s.queueSteps(b, r.Actor) }); err != nil {
 		return err
 	}
 	steps := read()

@@ -172,7 +172,7 @@ func (i Invitation) payload() InvitationPayload {
 // Invitation reads one invitation.
 func (s *Service) Invitation(ctx context.Context, a db.Actor, id uuid.UUID) (Invitation, error) {
 	var inv Invitation
-	err := s.db.View(ctx, a, nil, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		inv, err = loadInvitation.One(ctx, tx, db.Args{"id": id})
 		return err

@@ -163,7 +163,7 @@ func (s *Service) planUse(ctx context.Context, tx *db.Tx, name plan.Name) (*Plan
 // Settings reads the workspace of the actor and what it uses of its plan, which is nil
 // where limits are off.
 func (s *Service) Settings(ctx context.Context, a db.Actor) (ws Workspace, use *PlanUse, err error) {
-	err = s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err = s.db.View(ctx, a, func(tx *db.Tx) error {
 		if ws, err = loadWorkspace.One(ctx, tx, nil); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func ids(in []uuid.UUID) []uuid.UUID {
 // Member reads one member with their name.
 func (s *Service) Member(ctx context.Context, a db.Actor, id uuid.UUID) (Member, error) {
 	var m Member
-	err := s.db.View(ctx, a, nil, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		m, err = loadMember.One(ctx, tx, db.Args{"id": id})
 		return err

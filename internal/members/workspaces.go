@@ -98,7 +98,7 @@ func (s *Service) ProposeFreeSlug(ctx context.Context, name string) (string, err
 // Workspace reads the workspace of the actor.
 func (s *Service) Workspace(ctx context.Context, a db.Actor) (Workspace, error) {
 	var ws Workspace
-	err := s.db.View(ctx, a, nil, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		ws, err = loadWorkspace.One(ctx, tx, nil)
 		return err

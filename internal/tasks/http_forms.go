@@ -223,7 +223,7 @@ func (s *Service) fields(r *web.Request, f taskForm, problem error) (views.Form,
 // formContext reads who may be given the task, and what it is for; nil for nothing, or for
 // what does not exist, which saving reports.
 func (s *Service) formContext(ctx context.Context, a db.Actor, f taskForm) (people []Person, parent *Parent, err error) {
-	err = s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err = s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		if people, err = s.people(ctx, tx); err != nil {
 			return fmt.Errorf("read people: %w", err)

@@ -350,7 +350,7 @@ func (s *Service) dependency(r *web.Request) (Task, Dependency, error) {
 	if err != nil {
 		return t, d, err
 	}
-	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err = s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if t, err = findTask(r.Context(), tx, r.Param("id")); err != nil {
 			return err
@@ -384,7 +384,7 @@ func (s *Service) removeDependency(r *web.Request) error {
 func (s *Service) showDelete(r *web.Request) error {
 	var t Task
 	var edges []Dependency
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if t, err = findTask(r.Context(), tx, r.Param("id")); err != nil {
 			return err

@@ -136,7 +136,7 @@ func (s *Service) withAssignee(ctx context.Context, tx *db.Tx, text string, prob
 // Task returns one task by its id or key.
 func (s *Service) Task(ctx context.Context, a db.Actor, idOrKey string) (Task, error) {
 	var out Task
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = findTask(ctx, tx, idOrKey)
 		return err

@@ -234,12 +234,17 @@ func (d *DB) ReadBatch(ctx context.Context, a Actor, fill func(b *Batch)) (err e
 	if b.b.Len() == 1 {
 		return nil // nothing is asked for
 	}
+	done := ride(ctx, a, b)
 	if trace.On(ctx) {
 		var end trace.End
 		ctx, end = trace.StartCall(ctx, "db batch", postgres, trace.Workspace(a.WorkspaceID), trace.Number("db.operation.batch.size", b.b.Len()-1))
 		defer func() { end(err) }()
 	}
-	return Classify(d.app.SendBatch(ctx, &b.b).Close())
+	if err := d.app.SendBatch(ctx, &b.b).Close(); err != nil {
+		return Classify(err)
+	}
+	done()
+	return nil
 }
 
 // WriteBatch is ReadBatch for statements that also write: they cost one round trip instead

@@ -14,14 +14,13 @@ import (
 // View runs fn with a transaction that only reads. It has no beginning and no end of its
 // own: each statement is confined to the actor's workspace by itself and costs one round
 // trip, where InWorkspace costs three for the first. Statements see what was committed when
-// they ran, as in every transaction here. The reads that also queues, if it is not nil, ride
-// along with the first statement.
-func (d *DB) View(ctx context.Context, a Actor, also func(b *Batch), fn func(tx *Tx) error) error {
+// they ran, as in every transaction here.
+func (d *DB) View(ctx context.Context, a Actor, fn func(tx *Tx) error) error {
 	if a.WorkspaceID == uuid.Nil {
 		return ErrNoWorkspace
 	}
 	now := d.clock.Now()
-	v := &viewTx{d: d, actor: a, also: also, now: now, auto: Args{"ws": a.WorkspaceID, "now": now}}
+	v := &viewTx{d: d, actor: a, now: now, auto: Args{"ws": a.WorkspaceID, "now": now}}
 	return Classify(fn(&Tx{Tx: v, Actor: a, Now: now}))
 }
 
@@ -30,7 +29,6 @@ type viewTx struct {
 	pgx.Tx
 	d     *DB
 	actor Actor
-	also  func(b *Batch)
 	auto  Args
 	now   time.Time
 }
@@ -47,10 +45,7 @@ func (v *viewTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 	b := &Batch{now: v.now, auto: v.auto}
 	b.b.Queue("select set_config('app.workspace_id',$1,true), set_config('transaction_read_only','on',true)", v.actor.WorkspaceID.String())
 	b.b.Queue(sql, args...)
-	if v.also != nil {
-		v.also(b)
-		v.also = nil
-	}
+	done := ride(ctx, v.actor, b)
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -62,13 +57,14 @@ func (v *viewTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 	if err != nil {
 		return nil, errors.Join(err, results.Close())
 	}
-	return &viewRows{Rows: rows, results: results}, nil
+	return &viewRows{Rows: rows, results: results, done: done}, nil
 }
 
 // viewRows ends the batch with its rows.
 type viewRows struct {
 	pgx.Rows
 	results pgx.BatchResults
+	done    func()
 	closed  bool
 	err     error
 }
@@ -92,6 +88,9 @@ func (r *viewRows) Close() {
 	r.err = r.Rows.Err()
 	if err := r.results.Close(); r.err == nil {
 		r.err = err
+	}
+	if r.err == nil {
+		r.done()
 	}
 }
 

@@ -267,7 +267,7 @@ func (l *List) saveColumns(r *web.Request) error {
 // views returns the views of the person who asks.
 func (l *List) views(r *web.Request) ([]View, error) {
 	var p Pending
-	if err := r.Read(func(b *db.Batch) { p = l.Queue(b, r) }); err != nil {
+	if err := l.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { p = l.Queue(b, r) }); err != nil {
 		return nil, err
 	}
 	return p.State().views, nil

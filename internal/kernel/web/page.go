@@ -66,35 +66,15 @@ type ShellSource interface {
 	QueueShell(b *db.Batch, r *Request) func() layout.Bell
 }
 
-// Read runs the reads of a page and, in the same round trip, those of its frame. A handler
-// that answers with Page saves one by it; Page reads the frame by itself otherwise.
-func (r *Request) Read(fill func(b *db.Batch)) error {
-	bell := r.bell
-	err := r.s.o.DB.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
-		fill(b)
-		r.queueShell(b, &bell)
-	})
-	if err == nil {
-		r.bell = bell
+// withShell lets what the frame shows be read with the first read of the page: most pages
+// make one round trip less by it, and none has to know.
+func (r *Request) withShell() {
+	if r.s.o.Shell == nil || r.Route.Scope != InWorkspace || r.Route.API || r.Method != http.MethodGet {
+		return
 	}
-	return err
-}
-
-// View is Read for reads of which one decides about the next: fn runs in a db.View, and the
-// frame is read with its first statement.
-func (r *Request) View(fn func(tx *db.Tx) error) error {
-	bell := r.bell
-	err := r.s.o.DB.View(r.Context(), r.Actor, func(b *db.Batch) { r.queueShell(b, &bell) }, fn)
-	if err == nil {
-		r.bell = bell
-	}
-	return err
-}
-
-func (r *Request) queueShell(b *db.Batch, bell *func() layout.Bell) {
-	if r.s.o.Shell != nil && *bell == nil {
-		*bell = r.s.o.Shell.QueueShell(b, r)
-	}
+	var bell func() layout.Bell
+	r.Request = r.WithContext(db.WithRider(r.Context(), r.Actor,
+		func(b *db.Batch) { bell = r.s.o.Shell.QueueShell(b, r) }, func() { r.bell = bell }))
 }
 
 // Page answers with a page inside the shell of the workspace.
@@ -135,9 +115,12 @@ func (r *Request) shell(p Page) (layout.Page, error) {
 		return r.shellPage(p, layout.Bell{}), nil
 	}
 	if r.bell == nil {
-		if err := r.Read(func(*db.Batch) {}); err != nil {
+		var bell func() layout.Bell
+		err := r.s.o.DB.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { bell = r.s.o.Shell.QueueShell(b, r) })
+		if err != nil {
 			return layout.Page{}, fmt.Errorf("read shell: %w", err)
 		}
+		r.bell = bell
 	}
 	return r.shellPage(p, r.bell()), nil
 }

@@ -95,7 +95,7 @@ type Request struct {
 	began     time.Time
 	wrote     bool
 	zone      *time.Location     // what Zone found
-	bell      func() layout.Bell // what Read read for the frame
+	bell      func() layout.Bell // what was read for the frame
 }
 
 // Server returns the server that answers, for links and limits.

@@ -248,6 +248,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, route Route, h 
 		err = s.admit(r)
 	}
 	if err == nil {
+		r.withShell()
 		err = h(r)
 	}
 	if err != nil {
