@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // HomeItem is a seat that waits for the reader of the home page. Tone is "", warn or crit.
@@ -28,7 +29,7 @@ func (s *Service) Home(ctx context.Context, tx *db.Tx, a db.Actor, limit int) ([
 	}
 	out := make([]HomeItem, len(page.Items))
 	for i, q := range page.Items {
-		out[i] = HomeItem{Title: strings.TrimSpace(q.Key + " " + q.Title), Href: "/approvals/" + q.SeatID.String(), Meta: q.Stage + ", due " + relative(tx.Now, q.DueAt)}
+		out[i] = HomeItem{Title: strings.TrimSpace(q.Key + " " + q.Title), Href: "/approvals/" + q.SeatID.String(), Meta: q.Stage + ", due " + timetext.Relative(q.DueAt, tx.Now)}
 		switch left := q.DueAt.Sub(tx.Now); {
 		case left <= 0:
 			out[i].Tone, out[i].Meta = "crit", q.Stage+", overdue"
