@@ -116,6 +116,7 @@ func (p *program) hostileNames(t *testing.T) string {
 	ok(t, p.post(t, "owner@acme.test", "/ws/acme/governance/audit/filters", url.Values{"name": {hostile}, "query": {"q=host"}, "q": {"host"}}.Encode()), http.StatusSeeOther, "save a filter")
 
 	p.planSilence(t, token, "acme", text)
+	p.furnishApprovals(t, token, "acme", text)
 
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()
