@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // HomeItem is a seat that waits for the reader of the home page. Tone is "", warn or crit.
@@ -15,7 +16,6 @@ type HomeItem struct {
 	Tone  string
 }
 
-// Home lists what waits for somebody, nearest deadline first. It is false for whoever
 // QueueHome reads what waits for the actor's decision, soonest due first. What it returns
 // makes the items of it once the batch has run; it is nil for people who decide nothing.
 func (s *Service) QueueHome(b *db.Batch, a db.Actor, limit int) func() []HomeItem {
@@ -26,7 +26,7 @@ func (s *Service) QueueHome(b *db.Batch, a db.Actor, limit int) func() []HomeIte
 	return func() []HomeItem {
 		out := make([]HomeItem, len(page.Page.Items))
 		for i, q := range page.Page.Items {
-			out[i] = HomeItem{Title: strings.TrimSpace(q.Key + " " + q.Title), Href: "/approvals/" + q.SeatID.String(), Meta: q.Stage + ", due " + relative(now, q.DueAt)}
+			out[i] = HomeItem{Title: strings.TrimSpace(q.Key + " " + q.Title), Href: "/approvals/" + q.SeatID.String(), Meta: q.Stage + ", due " + timetext.Relative(q.DueAt, now)}
 			switch left := q.DueAt.Sub(now); {
 			case left <= 0:
 				out[i].Tone, out[i].Meta = "crit", q.Stage+", overdue"

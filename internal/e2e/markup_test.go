@@ -126,6 +126,7 @@ func (p *program) hostileNames(t *testing.T) string {
 	p.create(t, token, "acme", "/freezes", fmt.Sprintf(
 		`{"name":%s,"kind":"hard","reason":%[1]s,"owner":%q,"state":"active","scope":{"asset_tags":[%[1]s],"asset_ids":[%[3]q],"service_ids":[%[4]q]},"schedule":{"starts_at":"2031-01-02T03:04:00Z"}}`,
 		text, user.ID, below, above))
+	p.furnishApprovals(t, token, "acme", text)
 
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()
