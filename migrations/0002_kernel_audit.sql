@@ -196,6 +196,23 @@ CREATE POLICY tenant ON audit.pii TO vigilo_app
     USING (workspace_id = (SELECT current_setting('app.workspace_id')::uuid));
 GRANT SELECT, INSERT ON audit.pii_key, audit.pii TO vigilo_app;
 
+-- reseal_key puts a person's key under another key of the installation: the one way to
+-- change it. It can neither destroy a key nor replace one that the caller does not know.
+CREATE POLICY owner ON audit.pii_key TO vigilo_audit
+    USING (workspace_id = (SELECT current_setting('app.workspace_id')::uuid));
+-- +goose StatementBegin
+CREATE FUNCTION audit.reseal_key(subject uuid, old bytea, new bytea) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    UPDATE audit.pii_key SET sealed_key = new
+    WHERE workspace_id = current_setting('app.workspace_id')::uuid AND subject_id = subject
+        AND sealed_key = old AND octet_length(new) > 32;
+    RETURN FOUND;
+END $$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION audit.reseal_key(uuid, bytea, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION audit.reseal_key(uuid, bytea, bytea) TO vigilo_app;
+
 -- The owner is confined too (FORCE), so foreign keys and definer functions of its own
 -- tables need no policy but statements by hand see nothing.
 SELECT audit.ensure_partition(((now() AT TIME ZONE 'UTC')::date + make_interval(months => m))::date)

@@ -56,6 +56,7 @@ CREATE TABLE sessions (
     -- was before the session began.
     signed_in_at   timestamptz NOT NULL,
     last_seen_at   timestamptz NOT NULL,
+    longest_idle   bigint NOT NULL DEFAULT 0, -- seconds; the longest pause so far
     expires_at     timestamptz NOT NULL,
     revoked_at     timestamptz,
     revoked_reason text

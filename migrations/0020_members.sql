@@ -2,6 +2,15 @@
 -- Who belongs to a workspace, with which role, and how they came.
 SET row_security = off;
 
+-- How long the sessions of people last inside a workspace, in minutes: 0 is as long as the
+-- installation lets them. Never longer than that.
+ALTER TABLE workspaces
+    ADD COLUMN session_idle_minutes     integer NOT NULL DEFAULT 0 CHECK (session_idle_minutes = 0 OR session_idle_minutes >= 5),
+    ADD COLUMN session_absolute_minutes integer NOT NULL DEFAULT 0 CHECK (session_absolute_minutes = 0 OR session_absolute_minutes >= 5);
+GRANT UPDATE (session_idle_minutes, session_absolute_minutes) ON workspaces TO vigilo_app;
+GRANT UPDATE (plan) ON workspaces TO vigilo_app;
+GRANT SELECT (session_idle_minutes, session_absolute_minutes) ON workspaces TO vigilo_system;
+
 CREATE TABLE members (
     workspace_id  uuid NOT NULL REFERENCES workspaces (id),
     id            uuid NOT NULL,

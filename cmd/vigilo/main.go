@@ -38,6 +38,7 @@ func commands() []command {
 		{"migrate", "bring the database schema up to date", migrate},
 		{"dev", "start with a private database, the development login and demo data", runDev},
 		{"doctor", "check settings, database, mail and identity provider", doctor},
+		{"secrets", "seal stored secrets with the newest key", secrets},
 		{"version", "print the version", version},
 	}
 }
@@ -214,6 +215,28 @@ func doctor(ctx context.Context, args []string) error {
 		return err
 	}
 	return app.Doctor(ctx, cfg, os.Stdout)
+}
+
+func secrets(ctx context.Context, args []string) error {
+	const about = "rotate seals every stored secret with the newest key of VIGILO_SECRET_KEY_FILE. It may be stopped and run\n" +
+		"again, also while Vigilo serves. Once doctor counts no secret under a former key, that key may be removed."
+	if len(args) == 0 || args[0] != "rotate" {
+		fs := flags("secrets rotate", about)
+		fs.Usage()
+		if len(args) > 0 && (args[0] == "-h" || args[0] == "--help") {
+			return nil
+		}
+		return errUsage
+	}
+	fs := flags("secrets rotate", about)
+	if err := fs.Parse(args[1:]); err != nil {
+		return err
+	}
+	cfg, err := settings(config.Worker)
+	if err != nil {
+		return err
+	}
+	return app.RotateSecrets(ctx, cfg, os.Stdout)
 }
 
 func version(context.Context, []string) error {

@@ -215,21 +215,20 @@ type HomeItem struct {
 	Title, Href, Meta, Tone string
 }
 
-// Home returns alerts that fire and are told and that nobody acknowledged, newest first,
+// QueueHome reads alerts that fire and are told and that nobody acknowledged, newest first,
 // at most limit; Href is below the workspace.
-func (s *Service) Home(ctx context.Context, tx *db.Tx, limit int) ([]HomeItem, error) {
-	if !s.policy.Can(tx.Actor, ReadAlerts) {
-		return nil, nil
+func (s *Service) QueueHome(b *db.Batch, a db.Actor, limit int) func() []HomeItem {
+	if !s.policy.Can(a, ReadAlerts) {
+		return func() []HomeItem { return nil }
 	}
-	rows, err := urgent.All(ctx, tx, db.Args{"limit": limit})
-	if err != nil {
-		return nil, err
+	alerts := urgent.Queue(b, db.Args{"limit": limit})
+	return func() []HomeItem {
+		out := make([]HomeItem, len(alerts.Rows))
+		for i, a := range alerts.Rows {
+			out[i] = HomeItem{Title: a.HostTitle, Href: "/alerts/" + a.ID.String(), Meta: a.RuleName, Tone: toneName(a.Severity)}
+		}
+		return out
 	}
-	out := make([]HomeItem, len(rows))
-	for i, a := range rows {
-		out[i] = HomeItem{Title: a.HostTitle, Href: "/alerts/" + a.ID.String(), Meta: a.RuleName, Tone: toneName(a.Severity)}
-	}
-	return out, nil
 }
 
 // toneName is the tone of a severity as the home page names tones.

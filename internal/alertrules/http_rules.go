@@ -69,7 +69,7 @@ type ruleDetail struct {
 
 func (s *Service) ruleDetail(ctx context.Context, a db.Actor, id uuid.UUID) (ruleDetail, error) {
 	var d ruleDetail
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		if d.rule, err = loadRule.One(ctx, tx, db.Args{"id": id}); err != nil {
 			return err
@@ -222,7 +222,7 @@ func (s *Service) showNewRule(r *web.Request) error {
 	rule := NewRule()
 	var f ruleForm
 	var offer choices
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		if id, err := uuid.Parse(q.Get("from")); err == nil {
 			if rule, err = loadRule.One(r.Context(), tx, db.Args{"id": id}); err != nil {
 				return err
@@ -281,7 +281,7 @@ func (s *Service) createRule(r *web.Request) error {
 
 func (s *Service) offer(r *web.Request) (choices, error) {
 	var offer choices
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		offer, err = s.choices(r.Context(), tx)
 		return err
@@ -304,7 +304,7 @@ func (s *Service) showEditRule(r *web.Request) error {
 	var rule Rule
 	var f ruleForm
 	var offer choices
-	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err = s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if rule, err = loadRule.One(r.Context(), tx, db.Args{"id": id}); err != nil {
 			return err

@@ -48,7 +48,7 @@ func (s *Service) silenceFormOf(r *web.Request, silence Silence) (silenceForm, [
 		f.Rules = append(f.Rules, id.String())
 	}
 	var rules []nameRow
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		hosts, err := s.hosts.Hosts(r.Context(), tx, silence.Hosts)
 		if err != nil {
 			return fmt.Errorf("read hosts of silence: %w", err)
@@ -123,7 +123,7 @@ func (s *Service) editSilence(r *web.Request, f silenceForm) (func(*Silence), er
 		c.Add("rule_ids", "not_found", "A rule that was chosen does not exist. Choose again.")
 	}
 	var hosts []uuid.UUID
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		ids, unknown, err := s.hostsNamed(r.Context(), tx, words(f.Hosts))
 		if err != nil {
 			return err

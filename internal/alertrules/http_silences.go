@@ -171,7 +171,7 @@ type silenceDetail struct {
 
 func (s *Service) silenceDetail(ctx context.Context, a db.Actor, id uuid.UUID) (silenceDetail, error) {
 	var d silenceDetail
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		if d.silence, err = oneSilence(ctx, tx, id); err != nil {
 			return err

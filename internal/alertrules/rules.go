@@ -38,7 +38,7 @@ func (s *Service) Rules(ctx context.Context, a db.Actor) ([]Rule, map[uuid.UUID]
 // Rule reads one rule.
 func (s *Service) Rule(ctx context.Context, a db.Actor, id uuid.UUID) (Rule, error) {
 	var r Rule
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		r, err = loadRule.One(ctx, tx, db.Args{"id": id})
 		return err

@@ -208,13 +208,13 @@ func TestAcknowledgingIsDoneOnce(t *testing.T) {
 	if _, err := b.svc.Acknowledge(ctx, b.admin, ids[0]); err != nil || b.events(t, eventAcknowledged) != 1 {
 		t.Errorf("twice: %v, %d events", err, b.events(t, eventAcknowledged))
 	}
-	b.inWorkspace(t, b.viewer, func(ctx context.Context, tx *db.Tx) error {
-		items, err := b.svc.Home(ctx, tx, 5)
-		if len(items) != 2 || items[0].Meta != "soon" || items[0].Tone != "warn" {
-			t.Errorf("home %+v", items)
-		}
-		return err
-	})
+	var home func() []HomeItem
+	if err := b.ReadBatch(ctx, b.viewer, func(batch *db.Batch) { home = b.svc.QueueHome(batch, b.viewer, 5) }); err != nil {
+		t.Fatal(err)
+	}
+	if items := home(); len(items) != 2 || items[0].Meta != "soon" || items[0].Tone != "warn" {
+		t.Errorf("home %+v", items)
+	}
 	if n, err := b.svc.AcknowledgeMany(ctx, b.member, append(ids, uuid.New())); err != nil || n != 2 {
 		t.Errorf("in bulk: %d, %v", n, err)
 	}

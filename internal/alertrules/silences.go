@@ -17,7 +17,7 @@ import (
 // Silence reads one silence.
 func (s *Service) Silence(ctx context.Context, a db.Actor, id uuid.UUID) (Silence, error) {
 	var out Silence
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = oneSilence(ctx, tx, id)
 		return err

@@ -80,14 +80,13 @@ func (w alertWebhooks) SendNow(ctx context.Context, a db.Actor, endpointID uuid.
 }
 
 // alertsNow lists firing alerts for the home page.
-func (s *Services) alertsNow(ctx context.Context, tx *db.Tx, _ db.Actor) (members.HomeSection, error) {
-	items, err := s.AlertRules.Home(ctx, tx, homeLimit)
-	if err != nil {
-		return members.HomeSection{}, err
+func (s *Services) alertsNow(b *db.Batch, a db.Actor) func() members.HomeSection {
+	items := s.AlertRules.QueueHome(b, a, homeLimit)
+	return func() members.HomeSection {
+		out := members.HomeSection{Title: "Alerts", Href: "/alerts", Empty: "No alert is firing."}
+		for _, i := range items() {
+			out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Href, Meta: i.Meta, Tone: i.Tone, Icon: "siren"})
+		}
+		return out
 	}
-	out := members.HomeSection{Title: "Alerts", Href: "/alerts", Empty: "No alert is firing."}
-	for _, i := range items {
-		out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Href, Meta: i.Meta, Tone: i.Tone, Icon: "siren"})
-	}
-	return out, nil
 }

@@ -46,6 +46,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := k.startTracing(ctx); err != nil {
+		return nil, err
+	}
 	a := &App{k: k}
 	if a.Services, a.Modules, err = newModules(k); err != nil {
 		return nil, err
@@ -100,8 +103,11 @@ func (a *App) DB() *db.DB { return a.k.db }
 // Jobs returns the job engine.
 func (a *App) Jobs() *job.Engine { return a.k.jobs }
 
-// Close ends connections. Call it after Run has returned.
-func (a *App) Close() { a.k.db.Close() }
+// Close ends connections and sends the last spans. Call it after Run has returned.
+func (a *App) Close() {
+	a.k.db.Close()
+	a.k.tracing.StopSoon(a.k.log)
+}
 
 // RunOptions say which parts of the program run in this process.
 type RunOptions struct {
@@ -217,10 +223,11 @@ func (a *App) startWork(ctx context.Context, g *errgroup.Group, names []string) 
 			queues[n] = all[n]
 		}
 	}
-	err := a.k.jobs.Start(context.WithoutCancel(ctx), job.StartOptions{
-		Workers: workers, Schedules: schedules, Queues: queues, Observer: a.k.observeJob,
-	})
-	if err != nil {
+	o := job.StartOptions{Workers: workers, Schedules: schedules, Queues: queues, Observer: a.k.observeJob}
+	if a.k.tracing != nil {
+		o.Trace = a.k.tracing
+	}
+	if err := a.k.jobs.Start(context.WithoutCancel(ctx), o); err != nil {
 		return err
 	}
 	g.Go(func() error {

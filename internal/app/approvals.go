@@ -17,14 +17,16 @@ func (p approvalPeople) Notify(ctx context.Context, tx *db.Tx, n approvals.Notic
 }
 
 // approvalsNow lists what waits for the reader's decision, for whoever decides at all.
-func (s *Services) approvalsNow(ctx context.Context, tx *db.Tx, a db.Actor) (members.HomeSection, error) {
-	items, ok, err := s.Approvals.Home(ctx, tx, a, homeLimit)
-	if err != nil || !ok {
-		return members.HomeSection{}, err
+func (s *Services) approvalsNow(b *db.Batch, a db.Actor) func() members.HomeSection {
+	items := s.Approvals.QueueHome(b, a, homeLimit)
+	return func() members.HomeSection {
+		if items == nil {
+			return members.HomeSection{}
+		}
+		out := members.HomeSection{Title: "Approvals", Href: "/approvals", Empty: "Nothing waits for your decision."}
+		for _, i := range items() {
+			out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Href, Meta: i.Meta, Tone: i.Tone, Icon: "clipboard-check"})
+		}
+		return out
 	}
-	out := members.HomeSection{Title: "Approvals", Href: "/approvals", Empty: "Nothing waits for your decision."}
-	for _, i := range items {
-		out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Href, Meta: i.Meta, Tone: i.Tone, Icon: "clipboard-check"})
-	}
-	return out, nil
 }

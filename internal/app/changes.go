@@ -75,36 +75,34 @@ func outcomeWord(o ledger.Outcome) string {
 }
 
 // changesWaiting lists what waits for the reader: to be reworked, started, ended, reviewed.
-func (s *Services) changesWaiting(ctx context.Context, tx *db.Tx, a db.Actor) (members.HomeSection, error) {
+func (s *Services) changesWaiting(b *db.Batch, a db.Actor) func() members.HomeSection {
 	if a.UserID == uuid.Nil {
-		return members.HomeSection{}, nil
+		return func() members.HomeSection { return members.HomeSection{} }
 	}
-	items, err := s.Changes.Waiting(ctx, tx, homeLimit)
-	if err != nil {
-		return members.HomeSection{}, err
+	waiting := s.Changes.QueueWaiting(b, a, homeLimit)
+	return func() members.HomeSection {
+		out := members.HomeSection{Title: "Changes waiting for me", Href: "/changes?view=waiting", Empty: "No change waits for you."}
+		for _, c := range waiting.Rows {
+			out.Items = append(out.Items, members.HomeItem{Title: c.Key + " " + c.Title, Href: c.Path(), Meta: c.State.Label(), Icon: "git-pull-request-arrow"})
+		}
+		return out
 	}
-	out := members.HomeSection{Title: "Changes waiting for me", Href: "/changes?view=waiting", Empty: "No change waits for you."}
-	for _, c := range items {
-		out.Items = append(out.Items, members.HomeItem{Title: c.Key + " " + c.Title, Href: c.Path(), Meta: c.State.Label(), Icon: "git-pull-request-arrow"})
-	}
-	return out, nil
 }
 
 // changesSoon lists what happens in the next seven days.
-func (s *Services) changesSoon(ctx context.Context, tx *db.Tx, _ db.Actor) (members.HomeSection, error) {
-	items, err := s.Changes.Upcoming(ctx, tx, 7, homeLimit)
-	if err != nil {
-		return members.HomeSection{}, err
-	}
-	out := members.HomeSection{Title: "Changes in the next 7 days", Href: "/changes?view=soon", Empty: "No change is planned for the next 7 days."}
-	for _, c := range items {
-		item := members.HomeItem{Title: c.Key + " " + c.Title, Href: c.Path(), Icon: "calendar", Meta: changes.When(c, tx.Now)}
-		if c.Risk == "high" || c.Risk == "critical" {
-			item.Tone = "warn"
+func (s *Services) changesSoon(b *db.Batch, _ db.Actor) func() members.HomeSection {
+	soon, now := s.Changes.QueueUpcoming(b, 7), b.Now()
+	return func() members.HomeSection {
+		out := members.HomeSection{Title: "Changes in the next 7 days", Href: "/changes?view=soon", Empty: "No change is planned for the next 7 days."}
+		for _, c := range soon.Rows[:min(len(soon.Rows), homeLimit)] {
+			item := members.HomeItem{Title: c.Key + " " + c.Title, Href: c.Path(), Icon: "calendar", Meta: changes.When(c, now)}
+			if c.Risk == "high" || c.Risk == "critical" {
+				item.Tone = "warn"
+			}
+			out.Items = append(out.Items, item)
 		}
-		out.Items = append(out.Items, item)
+		return out
 	}
-	return out, nil
 }
 
 // wireChanges puts changes on the home page and among the first steps.

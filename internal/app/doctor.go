@@ -60,9 +60,7 @@ func (k *kernel) checks() []check {
 			return "both roles connect", k.db.Ping(ctx)
 		}},
 		{"roles and guards", k.checkGuards},
-		{"keys", func(context.Context) (string, error) {
-			return "secrets are sealed with key " + k.keys.CurrentKeyID(), nil
-		}},
+		{"keys", k.checkKeys},
 		{"identity provider", k.checkProvider},
 		{"mail", k.checkMail},
 	}
@@ -112,8 +110,16 @@ func (k *kernel) mailDialer() *outbound.Dialer {
 	return outbound.NewDialer(p)
 }
 
-// providerTimeout bounds one question to the identity provider.
-const providerTimeout = 10 * time.Second
+// operatorTimeout bounds one question to a server that the operator named.
+const operatorTimeout = 10 * time.Second
+
+// operatorClient reaches servers that the settings name, wherever they stand: the identity
+// provider and the receiver of traces.
+func (k *kernel) operatorClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: k.trusted, MinVersion: tls.VersionTLS12}
+	return &http.Client{Transport: transport, Timeout: operatorTimeout}
+}
 
 // provider returns the identity provider, nil with the development login.
 func (k *kernel) provider() *oidcrp.Provider {
@@ -122,10 +128,8 @@ func (k *kernel) provider() *oidcrp.Provider {
 		return nil
 	}
 	base := k.cfg.BaseURL.String()
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{RootCAs: k.trusted, MinVersion: tls.VersionTLS12}
 	return oidcrp.New(oidcrp.Config{
-		HTTPClient: &http.Client{Transport: transport, Timeout: providerTimeout},
+		HTTPClient: k.operatorClient(),
 		Issuer:     o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), Scopes: o.Scopes, GroupsClaim: o.GroupsClaim,
 		RedirectURL: base + "/login/callback", PostLogoutURL: base + "/login", Clock: k.clock,
 	})

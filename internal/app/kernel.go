@@ -26,6 +26,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/module"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
+	"github.com/vigilo/vigilo/internal/kernel/reseal"
 	"github.com/vigilo/vigilo/internal/kernel/search"
 	"github.com/vigilo/vigilo/internal/kernel/secret"
 	"github.com/vigilo/vigilo/internal/kernel/telemetry"
@@ -53,6 +54,7 @@ type kernel struct {
 	index     *search.Index
 	help      *help.Library
 	metrics   *telemetry.Metrics
+	tracing   *telemetry.Tracing // nil is off
 	web       *web.Server
 	api       *api.API
 }
@@ -61,6 +63,9 @@ type kernel struct {
 var kernelEvents = []event.Type{{
 	Name: "access.denied", Label: "An action was refused", Group: "Access", Severity: event.Low,
 	Category: event.CategoryAccess, AuditOnly: true,
+}, {
+	Name: reseal.EventResealed, Label: "A stored secret was sealed with another key", Group: "Access", Severity: event.Low,
+	Category: event.CategoryAdmin, AuditOnly: true,
 }}
 
 func newKernel(ctx context.Context, cfg config.Config, log *slog.Logger, clk clock.Clock) (*kernel, error) {
@@ -100,6 +105,19 @@ func newKernel(ctx context.Context, cfg config.Config, log *slog.Logger, clk clo
 	k.ledger = ledger.New(k.catalogue, k.jobs, k.keys)
 	k.dialer = outbound.NewDialer(networkPolicy(cfg))
 	return k, nil
+}
+
+// startTracing makes traces from now on, when the settings name a receiver.
+func (k *kernel) startTracing(ctx context.Context) error {
+	if k.cfg.Trace.Endpoint == nil {
+		return nil
+	}
+	var err error
+	k.tracing, err = telemetry.NewTracing(ctx, telemetry.TraceOptions{
+		Endpoint: k.cfg.Trace.Endpoint.String(), Headers: k.cfg.Trace.HeaderList(), Version: Version,
+		Client: k.operatorClient(), Clock: k.clock, Log: k.log,
+	})
+	return err
 }
 
 // newWeb makes the server once the permissions of all modules are known.

@@ -25,6 +25,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/mail"
 	"github.com/vigilo/vigilo/internal/kernel/module"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 	"github.com/vigilo/vigilo/internal/kernel/ratelimit"
 	"github.com/vigilo/vigilo/internal/members"
 	"github.com/vigilo/vigilo/internal/notifications"
@@ -57,7 +58,8 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 		Idle: k.cfg.Session.Idle, Absolute: k.cfg.Session.Absolute, SignInsPerMinute: k.cfg.Rate.SignIn,
 	})
 	s.Members = members.New(members.Deps{
-		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Clock: k.clock, Log: k.log, BaseURL: k.address,
+		DB: k.db, Ledger: k.ledger, Policy: k.policy, Index: k.index, Tokens: s.Identity, Clock: k.clock, Log: k.log,
+		BaseURL: k.address, SessionIdle: k.cfg.Session.Idle, SessionAbsolute: k.cfg.Session.Absolute, PlanLimits: k.cfg.PlanLimits,
 		InviteLimit: k.perMinute(k.cfg.Rate.Invitation), LinkLimit: k.perMinute(k.cfg.Rate.Invitation),
 	})
 	s.Notifications = notifications.New(notifications.Deps{
@@ -95,8 +97,10 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	}
 	s.Certificates = certificates.New(certificates.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log, Dialer: k.dialer, Roots: roots,
-		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(),
+		ScanConcurrency: k.cfg.ScanConcurrency, People: s.hostOwners, Activity: k.history(), Limits: certificates.Limits(k.cfg.Scan),
+		Plan: s.Members.Plan, Retentions: s.retentions,
 	})
+	k.metrics.Registry().MustRegister(s.Certificates.Metrics()...)
 	s.AlertRules = alertrules.New(alertrules.Deps{
 		DB: k.db, Ledger: k.ledger, Jobs: k.jobs, Policy: k.policy, Clock: k.clock, Log: k.log,
 		Hosts: watchedHosts{s.Certificates}, Notifier: alertPeople{s.Notifications}, Webhooks: alertWebhooks{s.Integrations},
@@ -106,8 +110,8 @@ func newModules(k *kernel) (*Services, []module.Module, error) {
 	s.wire()
 	return s, []module.Module{
 		s.Identity.Module(), s.Members.Module(), s.Notifications.Module(), s.Integrations.Module(),
-		s.Assets.Module(), s.Tasks.Module(), s.Approvals.Module(), s.Freezes.Module(), s.Changes.Module(), s.Certificates.Module(), s.AlertRules.Module(),
-		s.AuditLog.Module(),
+		s.Assets.Module(), s.Tasks.Module(), s.Freezes.Module(), s.Approvals.Module(), s.Changes.Module(),
+		s.Certificates.Module(), s.AlertRules.Module(), s.AuditLog.Module(),
 	}, nil
 }
 
@@ -123,7 +127,24 @@ func (s *Services) wire() {
 	s.Members.SetMailer(s.Notifications)
 	s.Members.AddStep(members.Step{
 		Label: "Add a host", Text: "Vigilo reads its certificate within seconds and watches it from then on. Nothing is installed.",
-		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.HasHost,
+		Href: "/certificates/new", Action: "Add a host", Icon: "lock", Weight: 10, Permission: "host.create", Done: s.Certificates.QueueHasHost,
+	})
+	s.Members.AddUse(members.Use{Label: "Hosts", Limit: func(l plan.Limits) int { return l.Hosts }, Count: s.Certificates.CountHosts})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "E-mail", Text: "The mail server that invitations and notices leave by, and a test of it.", Path: "/settings/mail",
+		Icon: "mail", Permission: notifications.ManageMail,
+	})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "API tokens", Text: "Service tokens of programs, and every personal token of this workspace.", Path: "/settings/tokens",
+		Icon: "key-round", Permission: identity.CanManageTokens,
+	})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "Approval policies", Text: "Who must agree before something happens.", Path: "/settings/approval-policies",
+		Icon: "clipboard-check", Permission: approvals.ReadPolicies,
+	})
+	s.Members.AddSettings(members.SettingsLink{
+		Title: "Delegations", Text: "Who decides approvals in whose place.", Path: "/settings/delegations",
+		Icon: "user-check", Permission: approvals.AdminDelegations,
 	})
 	s.Members.AddHome(s.approvalsNow)
 	s.Members.AddHome(s.alertsNow)
@@ -143,16 +164,25 @@ func (s *Services) wire() {
 const homeLimit = 8
 
 // certificatesNow lists certificates in their last 30 days and hosts that fail.
-func (s *Services) certificatesNow(ctx context.Context, tx *db.Tx, _ db.Actor) (members.HomeSection, error) {
-	items, err := s.Certificates.HomeItems(ctx, tx, homeLimit)
-	if err != nil {
-		return members.HomeSection{}, err
+func (s *Services) certificatesNow(b *db.Batch, _ db.Actor) func() members.HomeSection {
+	items := s.Certificates.QueueHome(b, homeLimit)
+	return func() members.HomeSection {
+		out := members.HomeSection{Title: "Certificates", Href: "/certificates", Empty: "No certificate ends within 30 days and every host answers."}
+		for _, i := range items() {
+			out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Path, Meta: i.Meta, Tone: i.Tone, Icon: "lock"})
+		}
+		return out
 	}
-	out := members.HomeSection{Title: "Certificates", Href: "/certificates", Empty: "No certificate ends within 30 days and every host answers."}
-	for _, i := range items {
-		out.Items = append(out.Items, members.HomeItem{Title: i.Title, Href: i.Path, Meta: i.Meta, Tone: i.Tone, Icon: "lock"})
+}
+
+// retentions tells the certificates how long the plans of workspaces keep scans.
+func (s *Services) retentions(ctx context.Context) ([]certificates.Kept, error) {
+	kept, err := s.Members.Retentions(ctx)
+	out := make([]certificates.Kept, len(kept))
+	for i, k := range kept {
+		out[i] = certificates.Kept{Workspaces: k.Workspaces, For: k.For}
 	}
-	return out, nil
+	return out, err
 }
 
 // hostOwners lists who may own a host.

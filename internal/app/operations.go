@@ -4,10 +4,15 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/netip"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/help"
+	"github.com/vigilo/vigilo/internal/kernel/telemetry"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	gallery "github.com/vigilo/vigilo/templates/gallery"
 	views "github.com/vigilo/vigilo/templates/help"
@@ -26,9 +31,24 @@ func (a *App) operations(next http.Handler) http.Handler {
 		// else to keep crawlers from.
 		plain(w, http.StatusOK, "User-agent: *\nDisallow: /login\n")
 	})
-	mux.Handle("/", next)
+	mux.Handle("/", a.k.tracing.Middleware(next, a.throughProxy, tracedAs))
 	served := func(r *http.Request) string { return web.RoutePattern(r) }
 	return web.TrackRoute(a.k.metrics.Middleware(a.k.clock, served)(mux))
+}
+
+// throughProxy reports whether a request comes from a reverse proxy of the installation.
+func (a *App) throughProxy(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && slices.ContainsFunc(a.k.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
+}
+
+// tracedAs is what a trace says of a request.
+func tracedAs(w http.ResponseWriter, r *http.Request) telemetry.Served {
+	s := telemetry.Served{Route: web.RoutePattern(r), RequestID: w.Header().Get("X-Request-Id")}
+	if id := web.ServedWorkspace(r); id != uuid.Nil {
+		s.Workspace = id.String()
+	}
+	return s
 }
 
 // ready tells a load balancer whether pages can be served: the database answers.

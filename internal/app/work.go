@@ -94,21 +94,20 @@ func (s *Services) wireWork() {
 }
 
 // tasksNow lists the reader's own tasks, the most urgent first.
-func (s *Services) tasksNow(ctx context.Context, tx *db.Tx, a db.Actor) (members.HomeSection, error) {
+func (s *Services) tasksNow(b *db.Batch, a db.Actor) func() members.HomeSection {
 	if a.UserID == uuid.Nil {
-		return members.HomeSection{}, nil
+		return func() members.HomeSection { return members.HomeSection{} }
 	}
-	mine, err := s.Tasks.Mine(ctx, tx, a.UserID, homeLimit)
-	if err != nil {
-		return members.HomeSection{}, err
-	}
-	out := members.HomeSection{Title: "My tasks", Href: "/tasks", Empty: "No task is waiting for you."}
-	for _, t := range mine {
-		item := members.HomeItem{Title: t.Key + " " + t.Title, Href: t.Path, Icon: "list-todo", Meta: t.When(tx.Now)}
-		if t.Overdue {
-			item.Tone = "crit"
+	mine, now := s.Tasks.QueueMine(b, a.UserID, homeLimit), b.Now()
+	return func() members.HomeSection {
+		out := members.HomeSection{Title: "My tasks", Href: "/tasks", Empty: "No task is waiting for you."}
+		for _, t := range mine(now) {
+			item := members.HomeItem{Title: t.Key + " " + t.Title, Href: t.Path, Icon: "list-todo", Meta: t.When(now)}
+			if t.Overdue {
+				item.Tone = "crit"
+			}
+			out.Items = append(out.Items, item)
 		}
-		out.Items = append(out.Items, item)
+		return out
 	}
-	return out, nil
 }

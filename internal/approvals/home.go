@@ -1,11 +1,11 @@
 package approvals
 
 import (
-	"context"
 	"strings"
 	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // HomeItem is a seat that waits for the reader of the home page. Tone is "", warn or crit.
@@ -16,25 +16,24 @@ type HomeItem struct {
 	Tone  string
 }
 
-// Home lists what waits for somebody, nearest deadline first. It is false for whoever
-// decides no approvals.
-func (s *Service) Home(ctx context.Context, tx *db.Tx, a db.Actor, limit int) ([]HomeItem, bool, error) {
+// QueueHome reads what waits for the actor's decision, soonest due first. What it returns
+// makes the items of it once the batch has run; it is nil for people who decide nothing.
+func (s *Service) QueueHome(b *db.Batch, a db.Actor, limit int) func() []HomeItem {
 	if !s.policy.Can(a, DecideApprovals) {
-		return nil, false, nil
+		return nil
 	}
-	page, err := queueList.Query().Filter("mine", db.Args{"me": a.UserID}).Limit(limit).Page(ctx, tx)
-	if err != nil {
-		return nil, false, err
-	}
-	out := make([]HomeItem, len(page.Items))
-	for i, q := range page.Items {
-		out[i] = HomeItem{Title: strings.TrimSpace(q.Key + " " + q.Title), Href: "/approvals/" + q.SeatID.String(), Meta: q.Stage + ", due " + relative(tx.Now, q.DueAt)}
-		switch left := q.DueAt.Sub(tx.Now); {
-		case left <= 0:
-			out[i].Tone, out[i].Meta = "crit", q.Stage+", overdue"
-		case left < 24*time.Hour:
-			out[i].Tone = "warn"
+	page, now := queueList.Query().Filter("mine", db.Args{"me": a.UserID}).Limit(limit).Queue(b), b.Now()
+	return func() []HomeItem {
+		out := make([]HomeItem, len(page.Page.Items))
+		for i, q := range page.Page.Items {
+			out[i] = HomeItem{Title: strings.TrimSpace(q.Key + " " + q.Title), Href: "/approvals/" + q.SeatID.String(), Meta: q.Stage + ", due " + timetext.Relative(q.DueAt, now)}
+			switch left := q.DueAt.Sub(now); {
+			case left <= 0:
+				out[i].Tone, out[i].Meta = "crit", q.Stage+", overdue"
+			case left < 24*time.Hour:
+				out[i].Tone = "warn"
+			}
 		}
+		return out
 	}
-	return out, true, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/approvals"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -145,7 +146,7 @@ func delegationBadge(d Delegation, now time.Time) ui.Badge {
 	case !d.End.After(now):
 		return ui.Badge{Text: "Ended", Tone: ui.Mute, Icon: "history"}
 	case d.Start.After(now):
-		return ui.Badge{Text: "Starts " + relative(now, d.Start), Tone: ui.Info, Icon: "clock"}
+		return ui.Badge{Text: "Starts " + timetext.Relative(d.Start, now), Tone: ui.Info, Icon: "clock"}
 	default:
 		return ui.Badge{Text: "Running", Tone: ui.OK, Icon: "circle-check"}
 	}

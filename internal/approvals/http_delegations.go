@@ -1,9 +1,9 @@
 package approvals
 
 import (
-	"fmt"
 	"strings"
 
+	"github.com/vigilo/vigilo/internal/approvals/seats"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/approvals"
@@ -27,6 +27,13 @@ func (s *Service) showDelegations(r *web.Request) error {
 	}
 	if text != "" {
 		query.Filter("text", db.Args{"text": text})
+	}
+	scope := ""
+	for _, k := range seats.ScopeKinds() {
+		if q.Get("scope") == string(k) {
+			scope = string(k)
+			query.Filter("scope", db.Args{"scope": scope})
+		}
 	}
 	query, err := query.Sort(q.Get("sort")).After(q.Get("cursor"))
 	if err != nil {
@@ -56,6 +63,16 @@ func (s *Service) showDelegations(r *web.Request) error {
 		}),
 		Pager: ui.Pager{Label: countLabel(total, "delegation")},
 	}
+	v.Scope = ui.Field{Name: "scope", Label: "Covers", Required: true, Options: []ui.Option{{Text: "Any"}}}
+	for _, k := range seats.ScopeKinds() {
+		words := map[seats.ScopeKind]string{
+			seats.ScopeAll: "Everything", seats.ScopeChangeType: "A change type", seats.ScopeAssetGroup: "Assets with a tag", seats.ScopePolicy: "A policy",
+		}[k]
+		v.Scope.Options = append(v.Scope.Options, ui.Option{Value: string(k), Text: words, Selected: string(k) == scope})
+		if string(k) == scope {
+			v.Filters.Chips = []ui.Chip{{Field: "Covers", Operator: "is", Value: lower(words), RemoveHref: address(path, q, "scope", "")}}
+		}
+	}
 	if view != "" {
 		v.Filters.Hidden = []ui.Hidden{{Name: "view", Value: view}}
 	}
@@ -70,8 +87,15 @@ func (s *Service) showDelegations(r *web.Request) error {
 	}
 	if len(v.Rows) == 0 {
 		v.Empty = &ui.Empty{Icon: "user-check", Title: "No delegation", Text: "Approvals go to the people whom policies name.", Actions: v.Actions}
+		var names []string
 		if text != "" {
-			v.Empty = &ui.Empty{Icon: "filter", Title: "No delegation matches", Text: fmt.Sprintf("Remove the text “%s” to see more.", text), Actions: []ui.LinkButton{{Text: "Clear all", Href: path}}}
+			names = append(names, "the text “"+text+"”")
+		}
+		for _, c := range v.Filters.Chips {
+			names = append(names, "the filter "+c.Field+" "+c.Operator+" "+c.Value)
+		}
+		if len(names) > 0 {
+			v.Empty = &ui.Empty{Icon: "filter", Title: "No delegation matches", Text: "Remove " + strings.Join(names, " or ") + " to see more.", Actions: []ui.LinkButton{{Text: "Clear all", Href: path}}}
 		}
 	}
 	return r.Page(web.Page{Title: "Delegations", Crumbs: []web.Crumb{{Text: "Admin"}, {Text: "Delegations"}}}, views.DelegationsPage(v))

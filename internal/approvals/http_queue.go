@@ -14,6 +14,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/export"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/approvals"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -99,7 +100,7 @@ func (s *Service) showQueue(r *web.Request) error {
 	var tally *db.Result[tallyRow]
 	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
 		page, count = list.Queue(b), list.QueueCount(b)
-		tally = queueTally.Queue(b, db.Args{"me": me, "soon": r.Now().Add(24 * time.Hour)})
+		tally = queueTally.Queue(b, db.Args{"me": me, "soon": r.Now().Add(24 * time.Hour), "week": r.Now().Add(7 * 24 * time.Hour)})
 	}); err != nil {
 		return err
 	}
@@ -121,9 +122,13 @@ func queueView(r *web.Request, f queueFilter, page db.Page[QueueItem], total int
 			stat("Waiting for you", "inbox", n.Waiting, ui.Info, path, "Nothing waits"),
 			stat("Overdue", "circle-alert", n.Late, ui.Crit, path+"?due=overdue", "None"),
 			stat("Due within a day", "clock", n.Soon, ui.Warn, path+"?due=day", "None"),
+			stat("Due within a week", "calendar-days", n.Week, ui.Mute, path+"?due=week", "None"),
 			stat("Yours, with others", "user-check", n.Delegated, ui.Mute, path+"?view=delegated", "Nothing is delegated"),
 		},
 		Pager: ui.Pager{Label: countLabel(total, "approval")},
+	}
+	if r.Can(ReadPolicies) {
+		v.Actions = append(v.Actions, ui.LinkButton{Text: "Policies", Href: r.Path(policiesPath), Icon: "scroll-text"})
 	}
 	tab := func(text, view string, count int64) ui.Tab {
 		t := ui.Tab{Text: text, Href: address(path, url.Values{}, "view", view), Current: f.View == view || view == "" && f.View == "waiting"}
@@ -177,7 +182,7 @@ func stat(label, icon string, n int64, tone ui.Tone, href, none string) ui.Stat 
 
 func queueRow(r *web.Request, f queueFilter, i QueueItem) views.QueueRow {
 	row := views.QueueRow{
-		ID: i.SeatID.String(), Risk: riskBadge(i.Risk), Stage: i.Stage, Due: dueBadge(r.Now(), i.DueAt), When: moment(r, i.DueAt), Since: moment(r, i.OpenedAt),
+		ID: i.SeatID.String(), Risk: riskBadge(i.Risk), Stage: i.Stage, Due: dueBadge(r.Now(), i.DueAt), When: timetext.Minute(i.DueAt, r.Zone()), Since: moment(r, i.OpenedAt),
 		Link: ui.RowLink{Key: i.Key, Text: i.Title, Sub: i.Stage, Href: r.Path("/approvals/" + i.SeatID.String())},
 	}
 	if i.Kind == Retro {

@@ -13,6 +13,7 @@ import (
 	"github.com/vigilo/vigilo/internal/approvals/seats"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/approvals"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -156,6 +157,8 @@ func (p *seatPage) decidable(r *web.Request) string {
 		return stateText(p.r.req.State) + "."
 	case p.seat().Kind == seats.BoardSeat:
 		return "A board decides this seat."
+	case p.seat().Status == SeatApproved || p.seat().Status == SeatRejected:
+		return "This seat is decided."
 	case st.State != StageOpen || p.seat().Status != SeatOpen:
 		return "This seat is not open."
 	}
@@ -181,7 +184,7 @@ func (s *Service) seatNotices(r *web.Request, p *seatPage) []ui.Notice {
 	route, mine := p.mine(r.Actor.UserID)
 	switch {
 	case req.State == StateApproved && req.ValidUntil != nil:
-		out = append(out, ui.Notice{Title: "Approved.", Text: "It counts until " + req.ValidUntil.In(r.Zone()).Format("2 January 2006, 15:04 MST") + ".", Tone: ui.OK})
+		out = append(out, ui.Notice{Title: "Approved.", Text: "It counts until " + timetext.Prose(*req.ValidUntil, r.Zone()) + ".", Tone: ui.OK})
 	case req.State != StateOpen:
 		out = append(out, ui.Notice{Title: stateText(req.State) + ".", Text: req.Reason, Tone: ui.Warn})
 	case why != "":
@@ -211,7 +214,7 @@ func fresh(r *web.Request) bool {
 
 // signInAgain leads to the sign-in page even though somebody is signed in, and back here.
 func signInAgain(r *web.Request) string {
-	return "/login?again=1&return_to=" + url.QueryEscape(r.URL.Path)
+	return "/login?again=act&return_to=" + url.QueryEscape(r.URL.Path)
 }
 
 func (p *seatPage) delegationKeys(route routeRow) []string {
@@ -304,7 +307,11 @@ func proofFacts(p *seatPage) []ui.Fact {
 	if d.MFA != "" {
 		signed += ", " + d.MFA
 	}
-	return append(facts, ui.Fact{Label: "Signed in by", Text: signed}, ui.Fact{Label: "From", Text: d.Address})
+	facts = append(facts, ui.Fact{Label: "Signed in by", Text: signed})
+	if d.Address != "" {
+		facts = append(facts, ui.Fact{Label: "From", Text: d.Address})
+	}
+	return facts
 }
 
 func (s *Service) decideSeat(r *web.Request) error {

@@ -247,7 +247,7 @@ func TestAStageMaySendPeopleToSignInAgain(t *testing.T) {
 	s.clk.Advance(6 * time.Minute)
 	contains(t, s.page(t, "adam", seat), "This stage asks you to sign in again.")
 	place, _ := s.post(t, "adam", seat, url.Values{"decision": {"approve"}, "revision": {"1"}}, http.StatusSeeOther)
-	if place != "/login?again=1&return_to="+url.QueryEscape(seat) {
+	if place != "/login?again=act&return_to="+url.QueryEscape(seat) {
 		t.Errorf("leads to %s", place)
 	}
 	code, _, body := s.ask(t, "adam", http.MethodPost, strings.Replace(seat, "/approvals", "/api/v1/approvals", 1)+"/decision", `{"decision":"approve","revision":1}`)

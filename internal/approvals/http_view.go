@@ -12,45 +12,14 @@ import (
 	"github.com/vigilo/vigilo/internal/approvals/seats"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/approvals"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
-// moment shows a time as people say it, with the full one on hover.
-func moment(r *web.Request, t time.Time) ui.Time {
-	local := t.In(r.Zone())
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: relative(r.Now(), t) + ", " + local.Format("2 Jan 2006"),
-		Title: local.Format("2 January 2006, 15:04 MST"),
-	}
-}
-
-// relative says how far t is from now in the largest unit that fits.
-func relative(now, t time.Time) string {
-	d := t.Sub(now)
-	if d < 0 {
-		if d > -time.Minute {
-			return "now"
-		}
-		return span(-d) + " ago"
-	}
-	if d < time.Minute {
-		return "now"
-	}
-	return "in " + span(d)
-}
-
-func span(d time.Duration) string {
-	switch {
-	case d < time.Hour:
-		return plural(int(d/time.Minute), "minute")
-	case d < 24*time.Hour:
-		return plural(int(d/time.Hour), "hour")
-	default:
-		return plural(int(d/(24*time.Hour)), "day")
-	}
-}
+// moment shows a time in the reader's zone.
+func moment(r *web.Request, t time.Time) ui.Time { return timetext.Moment(t, r.Now(), r.Zone()) }
 
 // dueBadge is the chip of a deadline.
 func dueBadge(now, due time.Time) ui.Badge {
@@ -58,9 +27,9 @@ func dueBadge(now, due time.Time) ui.Badge {
 	case left <= 0:
 		return ui.Badge{Text: "Overdue", Tone: ui.Crit, Icon: "circle-alert"}
 	case left < 24*time.Hour:
-		return ui.Badge{Text: "Due " + relative(now, due), Tone: ui.Warn, Icon: "clock"}
+		return ui.Badge{Text: "Due " + timetext.Relative(due, now), Tone: ui.Warn, Icon: "clock"}
 	default:
-		return ui.Badge{Text: "Due " + relative(now, due), Tone: ui.Mute, Icon: "clock"}
+		return ui.Badge{Text: "Due " + timetext.Relative(due, now), Tone: ui.Mute, Icon: "clock"}
 	}
 }
 
@@ -163,7 +132,7 @@ func stageViews(stages []StageStatus, now time.Time, zone *time.Location, me uui
 		}
 		var parts []string
 		if st.DueAt != nil && st.State == StageOpen {
-			parts = append(parts, "Due "+relative(now, *st.DueAt)+", "+st.DueAt.In(zone).Format("2 January 2006, 15:04 MST"))
+			parts = append(parts, "Due "+timetext.Relative(*st.DueAt, now)+", "+timetext.Prose(*st.DueAt, zone))
 		}
 		if st.Reauth {
 			parts = append(parts, "asks for a sign-in of the last five minutes")
@@ -172,7 +141,7 @@ func stageViews(stages []StageStatus, now time.Time, zone *time.Location, me uui
 			parts = append(parts, "goes to "+lower(listWords(st.Escalation))+" when nobody answers")
 		}
 		if v.Line = strings.Join(parts, "; "); v.Line != "" {
-			v.Line += "."
+			v.Line = strings.ToUpper(v.Line[:1]) + v.Line[1:] + "."
 		}
 		for _, b := range st.Blocks {
 			v.Blocks = append(v.Blocks, blockView(b, st.State, me, href))

@@ -167,11 +167,15 @@ func (p *plan) problem(i int) Problem {
 	case n > 1:
 		have = fmt.Sprintf("only %d people may decide", n)
 	}
+	fix := "Give an active approver a place in it, set the owners it asks, or add an escalation"
+	if i > 0 && st.Distinct {
+		have += ", and whoever decides an earlier stage may not decide this one"
+		fix = "Give more approvers a place in it, or let people of earlier stages decide again"
+	}
 	text := fmt.Sprintf("Stage “%s” asks %s, but %s.", st.Name, listWords(asks), have)
 	if len(left) > 0 {
 		text += " Left out, because nobody approves their own work: " + listWords(left) + "."
 	}
-	fix := "Give an active approver a place in it, set the owners it asks, or add an escalation"
 	if len(policies) > 0 {
 		fix += " in the policy " + listWords(policies)
 	}

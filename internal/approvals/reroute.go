@@ -301,7 +301,15 @@ func (s *Service) escalate(ctx context.Context, tx *db.Tx, r *round, i int, whic
 	if err != nil || len(now.helpers) == 0 {
 		return false, err
 	}
+	// Who holds a seat of the stage in person has no voice left for another one.
 	spoke := r.decidedIn(st.ID)
+	for _, n := range r.seatsIn(st.ID) {
+		for _, a := range now.of[r.seats[n].ID] {
+			if r.seats[n].Kind == seats.Personal && a.Routed() {
+				spoke[a.Assignee] = true
+			}
+		}
+	}
 	var told []asked
 	var seatIDs, people []uuid.UUID
 	var positions []int

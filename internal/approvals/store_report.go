@@ -135,6 +135,7 @@ var delegationList = db.DefineList(db.ListSpec[Delegation]{
 	Filters: map[string]string{
 		"person":  `(d.principal_id = @person OR d.delegate_id = @person)`,
 		"current": `(d.revoked_at IS NULL AND d.ends_at > @now)`,
+		"scope":   `d.scope = @scope`,
 		"over":    `(d.revoked_at IS NOT NULL OR d.ends_at <= @now)`,
 		"text":    `(lower(coalesce(p.name, '')) ^@ lower(@text) OR lower(coalesce(q.name, '')) ^@ lower(@text) OR d.key ^@ upper(@text))`,
 	},
@@ -255,6 +256,7 @@ type tallyRow struct {
 	Delegated int64 `db:"delegated"`
 	Late      int64 `db:"late"`
 	Soon      int64 `db:"soon"`
+	Week      int64 `db:"week"`
 }
 
 // queueTally counts what waits for a person, capped by how much one person can ever have.
@@ -262,7 +264,8 @@ var queueTally = db.Define[tallyRow]("approvals.queue_tally", `
 	SELECT count(DISTINCT r.seat_id) FILTER (WHERE r.assignee_id = @me) AS waiting,
 		count(DISTINCT r.seat_id) FILTER (WHERE r.principal_id = @me AND r.assignee_id IS DISTINCT FROM @me) AS delegated,
 		count(DISTINCT r.seat_id) FILTER (WHERE r.assignee_id = @me AND t.due_at <= @now) AS late,
-		count(DISTINCT r.seat_id) FILTER (WHERE r.assignee_id = @me AND t.due_at > @now AND t.due_at < @soon) AS soon
+		count(DISTINCT r.seat_id) FILTER (WHERE r.assignee_id = @me AND t.due_at < @soon) AS soon,
+		count(DISTINCT r.seat_id) FILTER (WHERE r.assignee_id = @me AND t.due_at < @week) AS week
 	FROM approval_routes r JOIN approval_seats s ON s.workspace_id = r.workspace_id AND s.id = r.seat_id
 	JOIN approval_stages t ON t.workspace_id = s.workspace_id AND t.id = s.stage_id
 	WHERE r.workspace_id = @ws AND r.open AND (r.assignee_id = @me OR r.principal_id = @me)`)

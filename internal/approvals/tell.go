@@ -11,6 +11,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // asked is a person who is newly asked for a seat.
@@ -78,7 +79,7 @@ func (s *Service) notice(tx *db.Tx, r *round, st stageRow, seat uuid.UUID) Notic
 		lines = append(lines, "Risk: "+r.req.Risk+".")
 	}
 	if st.DueAt != nil {
-		lines = append(lines, "Decide until "+st.DueAt.UTC().Format("2 January 2006, 15:04 MST")+".")
+		lines = append(lines, "Decide until "+timetext.Prose(*st.DueAt, time.UTC)+".")
 	}
 	n.Body = strings.Join(lines, "\n")
 	if r.req.Kind == Retro {
@@ -133,4 +134,4 @@ func (s *Service) tellDelegate(ctx context.Context, tx *db.Tx, d Delegation, eve
 	return nil
 }
 
-func day(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 MST") }
+func day(t time.Time) string { return timetext.Prose(t, time.UTC) }

@@ -38,7 +38,7 @@ func program(t *testing.T, d *dbtest.DB) *app.App {
 
 // kernelTables are owned by the kernel.
 var kernelTables = []string{
-	"key_counters", "events", "idempotency_keys", "goose_db_version", "audit.event", "audit.pending", "audit.pii", "audit.pii_key",
+	"key_counters", "events", "idempotency_keys", "list_views", "list_columns", "goose_db_version", "audit.event", "audit.pending", "audit.pii", "audit.pii_key",
 }
 
 func TestEveryTableHasOneOwner(t *testing.T) {

@@ -124,7 +124,7 @@ func (s *Service) withOwner(ctx context.Context, tx *db.Tx, text string, known u
 // Asset returns one asset.
 func (s *Service) Asset(ctx context.Context, a db.Actor, id uuid.UUID) (Asset, error) {
 	var out Asset
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = assetByID.One(ctx, tx, db.Args{"id": id})
 		return err
@@ -158,13 +158,13 @@ func (s *Service) AddAsset(ctx context.Context, a db.Actor, in NewAsset) (Asset,
 		if err := addAssets(ctx, tx, []Asset{out}); err != nil {
 			return named(err, out)
 		}
-		return s.recordCreated(ctx, tx, out)
+		return s.record(ctx, tx, created(out))
 	})
 	return out, err
 }
 
-func (s *Service) recordCreated(ctx context.Context, tx *db.Tx, a Asset) error {
-	return s.record(ctx, tx, ledger.Entry{Action: EventCreated, Subject: a.subject(), After: a, Payload: a.payload()})
+func created(a Asset) ledger.Entry {
+	return ledger.Entry{Action: EventCreated, Subject: a.subject(), After: a, Payload: a.payload()}
 }
 
 // record writes an entry and drops its id.

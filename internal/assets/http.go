@@ -258,7 +258,7 @@ func (s *Service) answerDelete(r *web.Request, id uuid.UUID, refused error) erro
 func (s *Service) deletable(r *web.Request, id uuid.UUID) (Asset, []string, error) {
 	var a Asset
 	var refs []string
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if a, err = assetByID.One(r.Context(), tx, db.Args{"id": id}); err != nil {
 			return err

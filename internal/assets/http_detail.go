@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/assets"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -58,12 +59,11 @@ func (s *Service) header(r *web.Request, a Item, tab string) views.Header {
 	if a.Lifecycle != Active {
 		badge = lifecycleBadge(a.Lifecycle)
 	}
-	now := r.Now().In(r.Zone())
 	v := views.Header{
 		Head: ui.PageHead{
 			Title: a.Name, Badge: &badge, Lede: lede(a.Asset),
 			Printed: fmt.Sprintf("Vigilo, workspace %s. Printed %s by %s. %s, version %d.", r.Workspace.Name,
-				now.Format("2 January 2006, 15:04 MST"), r.User().Name, a.Name, a.Version),
+				timetext.Prose(r.Now(), r.Zone()), r.User().Name, a.Name, a.Version),
 		},
 		MayChange: r.Can(CanUpdate) || r.Can(CanRetire) || r.Can(CanDelete), MapHref: r.Path("/assets/map?focus=" + a.ID.String()),
 		Menu: ui.Menu{ID: "asset-menu", Label: "Change", Items: menu(r, a.Asset)},
@@ -143,7 +143,7 @@ func (s *Service) showDetail(r *web.Request) error {
 	if a.Lifecycle == Retired {
 		v.Notice = &ui.Notice{
 			Tone: ui.Mute, Icon: "archive", Title: "This asset is retired.",
-			Text: "It left lists and pickers on " + a.RetiredAt.In(r.Zone()).Format("2 January 2006") + ". Its history stays.",
+			Text: "It left lists and pickers on " + timetext.Date(*a.RetiredAt, r.Zone()).Text + ". Its history stays.",
 		}
 	}
 	v.Below = edgeCard(r, a, near.Rows, true)
@@ -189,7 +189,8 @@ func facts(r *web.Request, a Item) []ui.Fact {
 	if a.ExternalID != "" {
 		out = append(out, ui.Fact{Label: "External id", Text: a.ExternalID, Copy: "Copy external id"})
 	}
-	return append(out, ui.Fact{Label: "Added", Time: moment(a.CreatedAt, r.Zone())}, ui.Fact{Label: "Changed", Time: moment(a.UpdatedAt, r.Zone())})
+	added, changed := timetext.Date(a.CreatedAt, r.Zone()), timetext.Date(a.UpdatedAt, r.Zone())
+	return append(out, ui.Fact{Label: "Added", Time: &added}, ui.Fact{Label: "Changed", Time: &changed})
 }
 
 func planning(a Asset) []ui.Fact {

@@ -105,7 +105,7 @@ func formOf(a Asset) assetForm {
 // readPeople returns who may own an asset, in a transaction of its own.
 func (s *Service) readPeople(r *web.Request) ([]Person, error) {
 	var people []Person
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		people, err = s.people(r.Context(), tx)
 		return err

@@ -4,10 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
-	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/assets"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -294,7 +292,7 @@ func newRow(r *web.Request, i Item) views.Row {
 		ID: i.ID.String(), Type: typeTitle(i.Type), Icon: typeIcon(i.Type), Criticality: criticalityBadge(i.Criticality),
 		Environment: environmentTitle(i.Environment), Team: i.Team, Tags: i.Tags, Owner: person(i.OwnerID, i.OwnerName),
 		Link:    ui.RowLink{Text: i.Name, Href: r.Path(i.Path()), Sub: typeTitle(i.Type) + ", " + environmentLabel(i.Environment)},
-		Updated: since(i.UpdatedAt, r.Now(), r.Zone()),
+		Updated: r.Since(i.UpdatedAt),
 	}
 	if i.Hostname != "" && !strings.EqualFold(i.Hostname, i.Name) {
 		row.Link.Dim = " " + i.Hostname
@@ -307,13 +305,6 @@ func newRow(r *web.Request, i Item) views.Row {
 		row.Tags, row.MoreTags = i.Tags[:tagsShown], "+"+group(int64(n))
 	}
 	return row
-}
-
-// since is a past moment relative to now, with the absolute time in its long form.
-func since(t, now time.Time, zone *time.Location) ui.Time {
-	return ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: timetext.Relative(t, now), Title: t.In(zone).Format("Monday, 2 January 2006, 15:04 MST"),
-	}
 }
 
 func emptyList(r *web.Request, f filter, sum summaryRow, chips []ui.Chip) *ui.Empty {

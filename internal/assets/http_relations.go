@@ -210,7 +210,7 @@ func (s *Service) showUnrelate(r *web.Request) error {
 	}
 	var from, to Asset
 	var rel Relationship
-	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err = s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		if rel, err = relationshipByID.One(r.Context(), tx, db.Args{"id": id}); err != nil {
 			return err
 		}

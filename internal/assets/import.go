@@ -99,22 +99,27 @@ func (s *Service) ImportAssets(ctx context.Context, a db.Actor, in Import) (Prev
 		if err := addAssets(ctx, tx, list); err != nil {
 			return named(err, list[0])
 		}
-		for _, asset := range list {
-			if err := s.recordCreated(ctx, tx, asset); err != nil {
-				return err
-			}
-		}
-		id, err := newID()
-		if err != nil {
-			return err
-		}
-		return s.record(ctx, tx, ledger.Entry{
-			Action: EventImported, Payload: ImportPayload{Created: p.New, Existed: p.Exists},
-			Subject: event.Subject{Type: "asset_import", ID: id, Title: counted(int64(p.New), "asset", "assets")},
-			Detail:  map[string]any{"created": p.New, "existed": p.Exists},
-		})
+		return s.recordImport(ctx, tx, list, p)
 	})
 	return p, err
+}
+
+// recordImport records each asset, and the import as a whole.
+func (s *Service) recordImport(ctx context.Context, tx *db.Tx, list []Asset, p Preview) error {
+	id, err := newID()
+	if err != nil {
+		return err
+	}
+	entries := make([]ledger.Entry, 0, len(list)+1)
+	for _, a := range list {
+		entries = append(entries, created(a))
+	}
+	_, err = s.ledger.RecordAll(ctx, tx, append(entries, ledger.Entry{
+		Action: EventImported, Payload: ImportPayload{Created: p.New, Existed: p.Exists},
+		Subject: event.Subject{Type: "asset_import", ID: id, Title: counted(int64(p.New), "asset", "assets")},
+		Detail:  map[string]any{"created": p.New, "existed": p.Exists},
+	})...)
+	return err
 }
 
 // refused returns every problem of every row, named by its line.

@@ -3,7 +3,6 @@ package assets
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -156,13 +155,4 @@ func person(id uuid.NullUUID, name string) *ui.Person {
 		return nil
 	}
 	return &ui.Person{Name: name, Initials: web.Initials(name), Hue: int(id.UUID[15])%4 + 1}
-}
-
-// moment is a time as facts show it.
-func moment(t time.Time, zone *time.Location) *ui.Time {
-	local := t.In(zone)
-	return &ui.Time{
-		ISO: t.UTC().Format(time.RFC3339), Text: local.Format("2 Jan 2006"),
-		Title: local.Format("Monday, 2 January 2006, 15:04 MST"),
-	}
 }

@@ -167,7 +167,7 @@ type Detail struct {
 // Entry reads one entry.
 func (s *Service) Entry(ctx context.Context, a db.Actor, id uuid.UUID) (Detail, error) {
 	var d Detail
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		row, err := oneEntry.One(ctx, tx, db.Args{"id": id})
 		if err != nil {
 			return err

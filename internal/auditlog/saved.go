@@ -93,7 +93,7 @@ func (f SavedFilter) subject() event.Subject {
 // SavedFilter reads one saved filter that the actor can see.
 func (s *Service) SavedFilter(ctx context.Context, a db.Actor, id uuid.UUID) (SavedFilter, error) {
 	var f SavedFilter
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		f, err = savedFilter.One(ctx, tx, db.Args{"id": id, "user": a.UserID})
 		return err

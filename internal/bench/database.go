@@ -19,10 +19,11 @@ import (
 // most certificates are fine, a few are not, every third host has an owner. Ids grow, as
 // those of the product do.
 const hostRows = `
-	INSERT INTO monitored_hosts (workspace_id, id, hostname, display_name, port, scan_interval, state, owner_member_id, created_at,
+	INSERT INTO monitored_hosts (workspace_id, id, hostname, display_name, port, scan_interval, state, owner_member_id, tags, created_at,
 		updated_at, status, severity, leaf_not_before, leaf_not_after, issuer, subject, key_description, last_scan_at, last_ok_at)
 	SELECT $1, ('01930000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, name, name, 443, '24h',
 		CASE WHEN i % 53 = 0 THEN 'paused' ELSE 'active' END, CASE WHEN i % 3 = 0 THEN $3::uuid END,
+		CASE WHEN i % 3 = 0 THEN ARRAY['production', 'team-' || i % 12] ELSE ARRAY['team-' || i % 12] END,
 		now() - interval '90 days', now() - interval '9 days', s.status, s.severity, now() - interval '60 days',
 		now() + make_interval(hours => hours), 'Authority ' || i % 23, name, 'ECDSA P-256', now() - interval '1 hour', now() - interval '1 hour'
 	FROM (
@@ -32,22 +33,18 @@ const hostRows = `
 		(hours < 0, 'expired', 1), (hours < 168, 'critical', 2), (i % 97 = 0, 'unreachable', 3), (i % 89 = 0, 'self_signed', 8),
 		(hours < 720, 'expiring', 11), (true, 'valid', 16)) AS v(applies, status, severity) WHERE applies LIMIT 1) AS s`
 
-const tagRows = `
-	INSERT INTO host_tags (workspace_id, host_id, tag)
-	SELECT $1, ('01930000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, t.tag
-	FROM generate_series(1, $2::int) AS i CROSS JOIN LATERAL (
-		SELECT 'team-' || i % 12 AS tag UNION ALL SELECT 'production' WHERE i % 3 = 0) AS t`
-
 // scannedRows is what scans do between two runs of autovacuum: one host in seven was seen
 // again, which touches no index but leaves hardly a page that index-only scans could skip.
 const scannedRows = `UPDATE monitored_hosts SET last_scan_at = now(), last_ok_at = now() WHERE abs(hashtext(id::text)) % 7 = 0`
 
-// scheduleRows leaves 1.4 % of the hosts due.
+// scheduleRows leaves 1.4 % of the hosts due: the slots of the last twenty minutes.
 const scheduleRows = `
-	INSERT INTO host_schedule (workspace_id, host_id, next_at, interval_s, phase_s)
-	SELECT $1, ('01930000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, now() + make_interval(secs => (i::bigint * 7919 % 86400)::int - 1200),
-		86400, (i::bigint * 7919 % 86400)::int
-	FROM generate_series(1, $2::int) AS i`
+	WITH hosts AS (
+		INSERT INTO host_schedule (workspace_id, host_id, interval_s, phase_s)
+		SELECT $1, ('01930000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 86400, (i::bigint * 7919 % 86400)::int
+		FROM generate_series(1, $2::int) AS i)
+	INSERT INTO scan_cursors (workspace_id, interval_s, taken_s, taken_host, next_at)
+	VALUES ($1, 86400, floor(extract(epoch FROM now())) - 1200, '00000000-0000-0000-0000-000000000000', now())`
 
 // auditRows spreads entries over the last 25 days, by a few people and the system.
 const auditRows = `

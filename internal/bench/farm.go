@@ -25,7 +25,9 @@ type tlsFarm struct {
 	configs   []*tls.Config
 	// renewed is added to a server's index in configs: 2 changes its certificate.
 	renewed []atomic.Int32
-	port    int
+	// silent servers accept a connection and say nothing.
+	silent []atomic.Bool
+	port   int
 
 	mu    sync.Mutex
 	first time.Time // the first connection since the mark
@@ -35,7 +37,7 @@ type tlsFarm struct {
 const farmCertificates = 40
 
 func newTLSFarm(c clock.Clock, n int) (*tlsFarm, error) {
-	f := &tlsFarm{clock: c, renewed: make([]atomic.Int32, n)}
+	f := &tlsFarm{clock: c, renewed: make([]atomic.Int32, n), silent: make([]atomic.Bool, n)}
 	if err := f.issue(); err != nil {
 		return nil, err
 	}
@@ -58,7 +60,9 @@ func newTLSFarm(c clock.Clock, n int) (*tlsFarm, error) {
 	return f, nil
 }
 
-func farmAddress(i int) string { return fmt.Sprintf("127.77.%d.%d", i/250, 1+i%250) }
+// farmAddress spreads servers over networks of 256 addresses, as an estate is: at one
+// network only so many scans knock at once.
+func farmAddress(i int) string { return fmt.Sprintf("127.77.%d.%d", i%250, 1+i/250) }
 
 func farmName(i int) string { return fmt.Sprintf("h%d.bench.test", i) }
 
@@ -102,6 +106,10 @@ func (f *tlsFarm) serve(i int, l net.Listener) {
 		f.mu.Unlock()
 		go func() {
 			defer conn.Close()
+			if f.silent[i].Load() {
+				_, _ = io.Copy(io.Discard, conn)
+				return
+			}
 			server := tls.Server(conn, f.configs[(i+int(f.renewed[i].Load()))%farmCertificates])
 			if server.Handshake() == nil {
 				_, _ = io.Copy(io.Discard, server) // until the client leaves
@@ -127,6 +135,13 @@ func (f *tlsFarm) begin() time.Time {
 func (f *tlsFarm) renew(from, n int) {
 	for i := range n {
 		f.renewed[(from+i)%len(f.renewed)].Add(2)
+	}
+}
+
+// hush makes every server silent for which which is true.
+func (f *tlsFarm) hush(which func(i int) bool) {
+	for i := range f.silent {
+		f.silent[i].Store(which(i))
 	}
 }
 

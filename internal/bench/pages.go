@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/dbtest"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	assets "github.com/vigilo/vigilo/web"
 )
@@ -31,7 +32,7 @@ func measurePages(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.fill(ctx, owner, pagesHosts, hostRows, tagRows); err != nil {
+	if err := b.fill(ctx, owner, pagesHosts, hostRows); err != nil {
 		return err
 	}
 	if err := b.fillAudit(ctx, owner, pagesHosts); err != nil {
@@ -114,16 +115,16 @@ func (b *bench) comparePages(ctx context.Context, floor, product page) error {
 // countTrips counts round trips to the database of single requests, on the wire, by a
 // second instance of the program that talks to the database through a meter.
 func (b *bench) countTrips(ctx context.Context, owner db.Actor) (err error) {
-	m, err := newMeter(b.db.URL("vigilo_app"))
+	m, err := dbtest.NewMeter(b.db.URL("vigilo_app"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, m.close()) }()
+	defer func() { err = errors.Join(err, m.Close()) }()
 	var o vigiloOptions
-	if o.appURL, err = m.through(b.db.URL("vigilo_app")); err != nil {
+	if o.appURL, err = m.Through(b.db.URL("vigilo_app")); err != nil {
 		return err
 	}
-	if o.systemURL, err = m.through(b.db.URL("vigilo_system")); err != nil {
+	if o.systemURL, err = m.Through(b.db.URL("vigilo_system")); err != nil {
 		return err
 	}
 	v, err := b.start(ctx, o)
@@ -167,16 +168,16 @@ func (b *bench) countTrips(ctx context.Context, owner db.Actor) (err error) {
 }
 
 // trips returns the usual number of round trips of a request that was made before.
-func trips(ctx context.Context, m *meter, ask func() error) (int64, error) {
+func trips(ctx context.Context, m *dbtest.Meter, ask func() error) (int64, error) {
 	var counts []int64
 	for i := range 12 {
-		before := m.trips.Load()
+		before := m.Trips()
 		if err := ask(); err != nil {
 			return 0, err
 		}
 		// Statements are prepared at first, on each connection that is new.
 		if i >= 5 {
-			counts = append(counts, m.trips.Load()-before)
+			counts = append(counts, m.Trips()-before)
 		}
 	}
 	return median(counts), ctx.Err()

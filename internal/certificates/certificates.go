@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,10 +19,11 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/clock"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/job"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/listview"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
@@ -37,38 +37,6 @@ const (
 	canReadCerts  access.Permission = "cert.read"
 	canCreateCert access.Permission = "cert.create"
 )
-
-// Person is somebody who may own a host. ID is their membership.
-type Person struct {
-	ID     uuid.UUID
-	UserID uuid.UUID
-	Name   string
-	Email  string
-}
-
-// owner finds a person by membership, user or e-mail address. An empty text is nobody.
-func (s *Service) owner(ctx context.Context, tx *db.Tx, text string) (uuid.NullUUID, error) {
-	if text = strings.TrimSpace(text); text == "" {
-		return uuid.NullUUID{}, nil
-	}
-	people, err := s.people(ctx, tx)
-	if err != nil {
-		return uuid.NullUUID{}, fmt.Errorf("read people: %w", err)
-	}
-	if p, ok := findPerson(people, text); ok {
-		return orNull(p.ID), nil
-	}
-	return uuid.NullUUID{}, fault.InvalidField("owner", "unknown_member", "This person is not a member of the workspace.")
-}
-
-func findPerson(people []Person, text string) (Person, bool) {
-	for _, p := range people {
-		if text == p.ID.String() || text == p.UserID.String() || strings.EqualFold(text, p.Email) {
-			return p, true
-		}
-	}
-	return Person{}, false
-}
 
 // History reads what happened to a thing, for its activity tab: it queues the read with
 // those of the page and returns what turns it into a timeline afterwards.
@@ -89,12 +57,18 @@ type Deps struct {
 	Roots x509lint.Roots
 	// ScanConcurrency is how many scans run at once in this process; 0 means 256.
 	ScanConcurrency int
+	// Limits bound what scheduled scans ask of the network.
+	Limits Limits
 	// Timeouts bound a scan; the zero value holds the defaults of tlsscan.
 	Timeouts tlsscan.Timeouts
 	// People lists who may own a host; nil means nobody can be named.
 	People func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	// Activity fills the activity tab; nil leaves the tab out.
 	Activity History
+	// Plan returns the plan of the workspace of tx; nil means no limits.
+	Plan func(ctx context.Context, tx *db.Tx) (plan.Plan, error)
+	// Retentions lists workspaces that keep scans for a shorter time; nil means none.
+	Retentions func(ctx context.Context) ([]Kept, error)
 }
 
 // Service holds the use cases of this module.
@@ -107,19 +81,31 @@ type Service struct {
 	log      *slog.Logger
 	people   func(ctx context.Context, tx *db.Tx) ([]Person, error)
 	activity History
+	views    *listview.List
+	plan     func(ctx context.Context, tx *db.Tx) (plan.Plan, error)
+	kept     func(ctx context.Context) ([]Kept, error)
 	scanner  *tlsscan.Scanner
-	gate     *addressGate
-	scans    *scanLoop
+	// hurried is scanner with little patience, for hosts that hardly ever answer.
+	hurried *tlsscan.Scanner
+	gate    *addressGate
+	scans   *scanLoop
 }
 
 // New returns the service. Run scans what is due; without it only asked-for scans happen.
 func New(d Deps) *Service {
+	limits := d.Limits.withDefaults()
 	s := &Service{
 		db: d.DB, ledger: d.Ledger, jobs: d.Jobs, policy: d.Policy, clock: d.Clock, log: d.Log,
-		people: d.People, activity: d.Activity, gate: newAddressGate(connectionsPerAddress),
+		people: d.People, activity: d.Activity, views: newHostViews(d.DB), plan: d.Plan, kept: d.Retentions, gate: newAddressGate(connectionsPerAddress, limits.PerNetwork),
 	}
 	if s.people == nil {
 		s.people = func(context.Context, *db.Tx) ([]Person, error) { return nil, nil }
+	}
+	if s.plan == nil {
+		s.plan = func(context.Context, *db.Tx) (plan.Plan, error) { return plan.Plan{}, nil }
+	}
+	if s.kept == nil {
+		s.kept = func(context.Context) ([]Kept, error) { return nil, nil }
 	}
 	client := d.Dialer.HTTPClient(outbound.HTTPOptions{Timeout: 5 * time.Second, MaxRedirects: 2, MaxBodyBytes: maxIssuerBytes})
 	s.scanner = &tlsscan.Scanner{
@@ -128,7 +114,12 @@ func New(d Deps) *Service {
 			return outbound.Fetch(ctx, client, url, maxIssuerBytes)
 		},
 	}
-	s.scans = newScanLoop(s, d.ScanConcurrency)
+	hurried := *s.scanner
+	hurried.Timeouts = tlsscan.Timeouts{
+		Connect: hurriedTimeout, Step: hurriedTimeout, Handshake: hurriedTimeout, AIA: hurriedTimeout, Total: hurriedTimeout,
+	}
+	s.hurried = &hurried
+	s.scans = newScanLoop(s, d.ScanConcurrency, limits)
 	return s
 }
 
@@ -138,7 +129,7 @@ const maxIssuerBytes = 64 << 10
 // Host returns one host.
 func (s *Service) Host(ctx context.Context, a db.Actor, id uuid.UUID) (Host, error) {
 	var h Host
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		h, err = hostByID.One(ctx, tx, db.Args{"id": id})
 		return err
@@ -163,41 +154,27 @@ func (s *Service) AddHost(ctx context.Context, a db.Actor, in NewHost) (Host, uu
 		if err := refuseTwin(ctx, tx, h); err != nil {
 			return err
 		}
-		if err := addHosts(ctx, tx, []Host{h}, nextSlot(tx.Now)); err != nil {
-			return named(err, h)
-		}
-		if err := s.recordAdded(ctx, tx, h); err != nil {
+		if err := s.checkPlan(ctx, tx, []Host{h}, 1); err != nil {
 			return err
 		}
-		if h.State == Paused {
-			return nil
+		if err := addHosts(ctx, tx, []Host{h}, time.Time{}); err != nil {
+			return named(err, h)
 		}
-		sc, err := s.requestScan(ctx, tx, h)
-		scan = sc.ID
-		return err
+		j := journal{entries: []ledger.Entry{h.added()}}
+		if h.State == Active {
+			sc, err := s.requestScan(ctx, tx, h, &j)
+			if err != nil {
+				return err
+			}
+			scan = sc.ID
+		}
+		return s.write(ctx, tx, j)
 	})
 	return h, scan, err
 }
 
-// withOwner adds what is wrong with the owner to what else is wrong with a host.
-func (s *Service) withOwner(ctx context.Context, tx *db.Tx, text string, known uuid.NullUUID, problems error) (uuid.NullUUID, error) {
-	var c form.Check
-	if err := c.Merge(problems); err != nil {
-		return known, err
-	}
-	if text != "" {
-		id, err := s.owner(ctx, tx, text)
-		if err := c.Merge(err); err != nil {
-			return known, err
-		}
-		known = id
-	}
-	return known, c.Err()
-}
-
-func (s *Service) recordAdded(ctx context.Context, tx *db.Tx, h Host) error {
-	_, err := s.ledger.Record(ctx, tx, ledger.Entry{Action: EventHostAdded, Subject: h.subject(), After: h, Payload: h.payload()})
-	return err
+func (h Host) added() ledger.Entry {
+	return ledger.Entry{Action: EventHostAdded, Subject: h.subject(), After: h, Payload: h.payload()}
 }
 
 // refuseTwin answers with the other host's page when the endpoint is watched already.
@@ -323,12 +300,21 @@ func (s *Service) UpdateHost(ctx context.Context, a db.Actor, id uuid.UUID, e Ho
 		if err != nil || len(changes) == 0 {
 			return err
 		}
-		return s.saveEdit(ctx, tx, before, &out)
+		var j journal
+		if err := s.saveEdit(ctx, tx, before, &out, &j); err != nil {
+			return err
+		}
+		return s.write(ctx, tx, j)
 	})
 	return out, err
 }
 
-func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host) error {
+func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *Host, j *journal) error {
+	if before.Interval != after.Interval {
+		if err := s.checkPlan(ctx, tx, []Host{*after}, 0); err != nil {
+			return err
+		}
+	}
 	moved := before.endpoint() != after.endpoint()
 	if moved {
 		if err := refuseTwin(ctx, tx, *after); err != nil {
@@ -346,21 +332,21 @@ func (s *Service) saveEdit(ctx context.Context, tx *db.Tx, before Host, after *H
 			return err
 		}
 	case before.Interval != after.Interval || before.State != after.State || moved:
-		if err := addSchedule(ctx, tx, []Host{*after}, nextSlot(tx.Now)); err != nil {
+		if err := addSchedule(ctx, tx, []Host{*after}, time.Time{}); err != nil {
 			return err
 		}
 	}
-	if err := s.recordEdit(ctx, tx, before, *after); err != nil {
+	if err := j.noteEdit(before, *after); err != nil {
 		return err
 	}
 	if moved {
-		return s.startOver(ctx, tx, after)
+		return s.startOver(ctx, tx, after, j)
 	}
-	return s.judgeAgain(ctx, tx, after)
+	return s.judgeAgain(ctx, tx, after, j)
 }
 
-// recordEdit names a mere pause or resumption as such.
-func (s *Service) recordEdit(ctx context.Context, tx *db.Tx, before, after Host) error {
+// noteEdit names a mere pause or resumption as such.
+func (j *journal) noteEdit(before, after Host) error {
 	action := EventHostUpdated
 	if before.State != after.State {
 		still := after
@@ -376,14 +362,17 @@ func (s *Service) recordEdit(ctx context.Context, tx *db.Tx, before, after Host)
 			}
 		}
 	}
-	_, err := s.ledger.Record(ctx, tx, ledger.Entry{
+	j.entries = append(j.entries, ledger.Entry{
 		Action: action, Subject: after.subject(), Before: before, After: after, Payload: after.payload(),
 	})
-	return err
+	return nil
 }
 
 // startOver forgets what was seen at another endpoint and scans the new one.
-func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host) error {
+func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
+	if err := leave(ctx, tx, *h); err != nil {
+		return err
+	}
 	h.Status, h.StatusDetail, h.NotBefore, h.NotAfter = StatusUnknown, "", nil, noExpiry
 	h.Issuer, h.Subject, h.Key, h.SnapshotID, h.CertificateID = "", "", "", uuid.NullUUID{}, uuid.NullUUID{}
 	h.LastScanAt, h.LastOKAt, h.LastErrorClass, h.LastError, h.Failures = nil, nil, "", "", 0
@@ -396,12 +385,12 @@ func (s *Service) startOver(ctx context.Context, tx *db.Tx, h *Host) error {
 	if h.State == Paused {
 		return nil
 	}
-	_, err := s.requestScan(ctx, tx, *h)
+	_, err := s.requestScan(ctx, tx, *h, j)
 	return err
 }
 
 // judgeAgain applies present thresholds and the present time to the known certificate.
-func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
+func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host, j *journal) error {
 	if !h.HasCertificate() || h.Status.Failing() {
 		return nil
 	}
@@ -421,8 +410,7 @@ func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
 		if at, ok := edgeAfter(*h.NotBefore, h.NotAfter, h.Policy(), tx.Now); ok {
 			edge = &at
 		}
-		_, err := setEdges.Run(ctx, tx, db.Args{"hosts": []uuid.UUID{h.ID}, "edges": []*time.Time{edge}, "retries": []*time.Time{nil}})
-		if err != nil {
+		if err := scheduleEdges(ctx, tx, []uuid.UUID{h.ID}, []*time.Time{edge}, []*time.Time{nil}, true); err != nil {
 			return err
 		}
 	}
@@ -433,7 +421,8 @@ func (s *Service) judgeAgain(ctx context.Context, tx *db.Tx, h *Host) error {
 		return err
 	}
 	*h = c.after
-	return s.tell(ctx, tx, c)
+	c.note(j, tx.Now)
+	return nil
 }
 
 // SetPaused stops or resumes the scans of a host.
@@ -473,12 +462,15 @@ func (s *Service) RemoveHosts(ctx context.Context, a db.Actor, ids []uuid.UUID) 
 			return fault.NewNotFound("host")
 		}
 		n = len(hosts)
+		var j journal
 		for _, h := range hosts {
-			if _, err := s.ledger.Record(ctx, tx, ledger.Entry{
-				Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload(),
-			}); err != nil {
-				return err
-			}
+			j.entries = append(j.entries, ledger.Entry{Action: EventHostRemoved, Subject: h.subject(), Before: h, Payload: h.payload()})
+		}
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		if err := leave(ctx, tx, hosts...); err != nil {
+			return err
 		}
 		if _, err := deleteObservations.Run(ctx, tx, db.Args{"ids": ids}); err != nil {
 			return err
@@ -504,6 +496,7 @@ func (s *Service) EditHosts(ctx context.Context, a db.Actor, ids []uuid.UUID, e 
 		if err != nil {
 			return err
 		}
+		var j journal
 		for _, before := range hosts {
 			if len(addTags) > 0 {
 				tags := slices.Concat(before.Tags, addTags)
@@ -521,11 +514,11 @@ func (s *Service) EditHosts(ctx context.Context, a db.Actor, ids []uuid.UUID, e 
 				continue
 			}
 			n++
-			if err := s.saveEdit(ctx, tx, before, &after); err != nil {
+			if err := s.saveEdit(ctx, tx, before, &after, &j); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.write(ctx, tx, j)
 	})
 	return n, err
 }

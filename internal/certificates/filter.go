@@ -55,7 +55,12 @@ func (f hostFilter) empty() bool { return f == hostFilter{} }
 
 // query turns the filter into a query. What it does not understand is fault.Invalid.
 func (f hostFilter) query(now time.Time) (*db.ListQuery[HostItem], error) {
-	q := hostList.Query()
+	return queryOf(hostList, f, now)
+}
+
+// queryOf is query for a list of hosts with other columns.
+func queryOf[T any](list db.List[T], f hostFilter, now time.Time) (*db.ListQuery[T], error) {
+	q := list.Query()
 	for i, w := range searchWords(f.Text) {
 		name := "word" + strconv.Itoa(i+1)
 		from, upto := prefixRange(w)
@@ -68,7 +73,7 @@ func (f hostFilter) query(now time.Time) (*db.ListQuery[HostItem], error) {
 	if len(statuses) > 0 {
 		q.Filter("status", db.Args{"statuses": texts(statuses)})
 	}
-	if err := f.narrow(q, now); err != nil {
+	if err := f.narrow(func(name string, args db.Args) { q.Filter(name, args) }, now); err != nil {
 		return nil, err
 	}
 	switch f.State {
@@ -119,46 +124,47 @@ func (f hostFilter) statuses() ([]Status, error) {
 	return both, nil
 }
 
-func (f hostFilter) narrow(q *db.ListQuery[HostItem], now time.Time) error {
+func (f hostFilter) narrow(filter func(name string, args db.Args), now time.Time) error {
 	switch f.View {
 	case viewExpiring:
-		q.Filter("active", nil)
-		q.Filter("from", db.Args{"expires_from": now})
+		filter("active", nil)
+		filter("in_time", nil)
+		filter("from", db.Args{"expires_from": startOfDay(now)})
 		if f.Before.IsZero() {
-			q.Filter("before", db.Args{"expires_before": now.Add(soonDays * 24 * time.Hour)})
+			filter("before", db.Args{"expires_before": startOfDay(now).AddDate(0, 0, soonDays+1)})
 		}
 	case viewPaused:
-		q.Filter("paused", nil)
+		filter("paused", nil)
 	case "":
 	default:
-		q.Filter("active", nil)
+		filter("active", nil)
 	}
 	if !f.Before.IsZero() {
-		q.Filter("before", db.Args{"expires_before": f.Before})
+		filter("before", db.Args{"expires_before": f.Before})
 	}
 	if f.Hostname != "" {
 		a, err := ParseAddress(f.Hostname)
 		if err != nil {
 			return err
 		}
-		q.Filter("hostname", db.Args{"hostname": a.Host})
+		filter("hostname", db.Args{"hostname": a.Host})
 	}
 	if f.Tag != "" {
-		q.Filter("tag", db.Args{"tag": strings.ToLower(storable(f.Tag))})
+		filter("tag", db.Args{"tag": strings.ToLower(storable(f.Tag))})
 	}
 	if f.Issuer != "" {
-		q.Filter("issuer", db.Args{"issuer": storable(f.Issuer)})
+		filter("issuer", db.Args{"issuer": storable(f.Issuer)})
 	}
 	switch f.Owner {
 	case "":
 	case "none":
-		q.Filter("no_owner", nil)
+		filter("no_owner", nil)
 	default:
 		id, err := uuid.Parse(f.Owner)
 		if err != nil {
 			return fault.InvalidField("owner", "not_allowed", "Owner must be a membership, or none.")
 		}
-		q.Filter("owner", db.Args{"owner": id})
+		filter("owner", db.Args{"owner": id})
 	}
 	return nil
 }
@@ -200,7 +206,7 @@ func (s *Service) writeCSV(ctx context.Context, a db.Actor, q *db.ListQuery[Host
 // ownerEmails returns the addresses by which an import finds owners again.
 func (s *Service) ownerEmails(ctx context.Context, a db.Actor) (map[uuid.UUID]string, error) {
 	out := map[uuid.UUID]string{}
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		people, err := s.people(ctx, tx)
 		for _, p := range people {
 			out[p.ID] = p.Email

@@ -81,13 +81,16 @@ func newWorld(t *testing.T, clk clock.Clock) *world {
 	d := dbtest.NewAt(t, clk)
 	w := &world{t: t, d: d, ca: newAuthority(t, "Test Trust", clk.Now())}
 	w.ws = d.Workspace(t, "acme")
+	// The clock of a test may show another year than the day on which the schema was made.
+	w.exec(`SELECT ensure_observation_partition((($1::timestamptz AT TIME ZONE 'UTC')::date + make_interval(months => m))::date)
+		FROM generate_series(-1, 4) AS m`, clk.Now())
 	w.member, w.viewer = d.Member(t, w.ws, "Mara Lind", "member"), d.Member(t, w.ws, "Vera Olsen", "viewer")
 	w.Service = w.another(16)
 	return w
 }
 
 // another returns a second service on the same database, as another process would be.
-func (w *world) another(concurrency int) *Service {
+func (w *world) another(concurrency int, change ...func(*Deps)) *Service {
 	w.t.Helper()
 	jobs, err := job.New(w.d.DB, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -101,7 +104,7 @@ func (w *world) another(concurrency int) *Service {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := New(Deps{
+	deps := Deps{
 		DB: w.d.DB, Ledger: ledger.New(catalogue, jobs, dbtest.Keyring(w.t)), Jobs: jobs, Policy: policy, Clock: w.d.Clock,
 		Log:             slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Dialer:          outbound.NewDialer(outbound.Policy{Mode: outbound.SelfHosted, AllowLoopback: true}, outbound.WithResolver(loopback{})),
@@ -115,7 +118,11 @@ func (w *world) another(concurrency int) *Service {
 			}
 			return pgx.CollectRows(rows, pgx.RowToStructByPos[Person])
 		},
-	})
+	}
+	for _, c := range change {
+		c(&deps)
+	}
+	s := New(deps)
 	if err := policy.Add(s.Module().Permissions...); err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ func (s *Service) routes(r *web.Router) {
 	r.Post("/certificates/remove", canDeleteHost, s.removeHosts)
 	r.Get("/certificates/tag", canUpdateHost, s.showTag)
 	r.Post("/certificates/tag", canUpdateHost, s.tagHosts)
+	s.views.Routes(r, canReadHosts)
 
 	r.Get("/certificates/stored", canReadCerts, s.showStored)
 	r.Post("/certificates/stored", canCreateCert, s.uploadCerts)

@@ -93,7 +93,7 @@ func formOf(h Host) hostForm {
 // readPeople returns who may own a host, in a transaction of its own.
 func (s *Service) readPeople(ctx context.Context, a db.Actor) ([]Person, error) {
 	var people []Person
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		people, err = s.people(ctx, tx)
 		return err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/timetext"
+	"github.com/vigilo/vigilo/internal/kernel/listview"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/certificates"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -23,6 +23,9 @@ import (
 func filterNames() []string {
 	return []string{"q", "status", "state", "tag", "issuer", "owner", "view"}
 }
+
+// keptNames are the parts that its own links keep.
+func keptNames() []string { return append(filterNames(), "sort", listview.Param) }
 
 func filterFrom(v url.Values) hostFilter {
 	return hostFilter{
@@ -47,13 +50,11 @@ func filterQuery(v url.Values) string {
 
 // hostsPage is what the list reads in one round trip.
 type hostsPage struct {
-	page    *db.PageResult[HostItem]
-	count   *db.Result[int64]
-	summary *db.Result[summaryRow]
-	weeks   *db.Result[weekRow]
-	issuers *db.Result[nameCount]
-	tags    *db.Result[nameCount]
-	owners  *db.Result[ownerCount]
+	page   *db.PageResult[listedHost]
+	total  total
+	counts *db.Result[countRow]
+	owners *db.Result[ownerName]
+	seen   listview.Pending
 }
 
 func (s *Service) showHosts(r *web.Request) error {
@@ -62,7 +63,7 @@ func (s *Service) showHosts(r *web.Request) error {
 	if params.Get("format") == "csv" {
 		return s.csvDownload(r, f)
 	}
-	q, err := f.query(r.Now())
+	q, err := queryOf(listedHosts, f, r.Now())
 	if err != nil {
 		return err
 	}
@@ -70,45 +71,77 @@ func (s *Service) showHosts(r *web.Request) error {
 		return err
 	}
 	var p hostsPage
-	now := r.Now()
 	err = s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) {
-		p.page, p.count = q.Queue(b), q.QueueCount(b)
-		p.summary = summary.Queue(b, db.Args{
-			"soon": now.Add(soonDays * 24 * time.Hour), "failing": texts(failingStatuses()),
-			"misconfigured": texts(misconfigured()), "attention": texts(attention()),
-		})
-		p.weeks = expiringWeeks.Queue(b, db.Args{"until": now.Add(weeksShown * 7 * 24 * time.Hour)})
-		p.issuers, p.tags, p.owners = issuerCounts.Queue(b, nil), tagCounts.Queue(b, nil), ownerCounts.Queue(b, nil)
+		p.page, p.total = q.Queue(b), queueTotal(b, f, q)
+		p.counts, p.owners, p.seen = queueCounts(b, r.Now()), ownerNames.Queue(b, nil), s.views.Queue(b, r)
 	})
 	if err != nil {
 		return err
 	}
-	v := newListView(r, f, q.SortInUse(), p)
+	state := p.seen.State()
+	if home, ok := state.Home(); ok {
+		return r.SeeOther(home)
+	}
+	names, err := s.nameOwners(r, p)
+	if err != nil {
+		return err
+	}
+	v := newListView(r, f, q.SortInUse(), p, state, names)
 	return r.Page(web.Page{Title: "Certificates", Crumbs: crumbs(r)}, views.ListPage(v))
+}
+
+// nameOwners returns the names of the owners on a page. Those of the filter's choices are
+// nearly always all of them; others take a read of their own.
+func (s *Service) nameOwners(r *web.Request, p hostsPage) (map[uuid.UUID]string, error) {
+	names := make(map[uuid.UUID]string, len(p.owners.Rows))
+	for _, o := range p.owners.Rows {
+		names[o.ID] = o.Name
+	}
+	var missing []uuid.UUID
+	for _, h := range p.page.Page.Items {
+		if _, ok := names[h.OwnerID.UUID]; h.OwnerID.Valid && !ok && !slices.Contains(missing, h.OwnerID.UUID) {
+			missing = append(missing, h.OwnerID.UUID)
+		}
+	}
+	if len(missing) == 0 {
+		return names, nil
+	}
+	var more *db.Result[ownerName]
+	err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { more = memberNames.Queue(b, db.Args{"ids": missing}) })
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range more.Rows {
+		names[o.ID] = o.Name
+	}
+	return names, nil
 }
 
 // weeksShown is how far the chart of coming ends looks.
 const weeksShown = 13
 
-func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.List {
-	sum, _ := p.summary.First()
-	total, _ := p.count.First()
+func newListView(
+	r *web.Request, f hostFilter, sort string, p hostsPage, state listview.State, owners map[uuid.UUID]string,
+) views.List {
+	c := newHostCounts(p.counts.Rows)
 	base := r.Path("/certificates")
-	link := func(change func(url.Values)) string { return base + changedQuery(r.URL.Query(), change) }
+	params := r.URL.Query()
+	link := func(change func(url.Values)) string { return base + changedQuery(params, change) }
 	v := views.List{
-		Lede: listLede(sum), Stats: listStats(base, sum), Chart: weekChart(p.weeks.Rows, r.Now().In(r.Zone())),
-		Tabs: listTabs(base, f.View, sum), Self: r.URL.RequestURI(),
+		Lede: listLede(c), Stats: listStats(base, c), Chart: weekChart(c.Weeks, startOfDay(r.Now())),
+		Tabs: listTabs(base, f.View, c, state), Self: r.URL.RequestURI(),
 		BulkAction: r.Path("/certificates/bulk"), ExportHref: link(func(q url.Values) { q.Set("format", "csv") }),
 		AddHref: r.Path("/certificates/new"), ImportHref: r.Path("/certificates/import"), CalendarHref: r.Path("/certificates/calendar"),
 		RulesHref:  r.Path("/alert-rules?scope=certificate"),
 		StoredHref: r.Path("/certificates/stored"), MayAdd: r.Can(canCreateHost), MayScan: r.Can(canScanHost),
 		MayUpdate: r.Can(canUpdateHost), MayDelete: r.Can(canDeleteHost),
-		Caption: "Hosts, " + sortWords(sort), Columns: listColumns(sort, link),
-		Pager: ui.Pager{Label: pagerLabel(len(p.page.Page.Items), total)},
-		Bulk:  ui.Bulk{Label: "Actions for the selected hosts"},
+		Caption: "Hosts, " + sortWords(sort),
+		Pager:   ui.Pager{Label: group(int64(len(p.page.Page.Items))) + " of " + p.total.text(c)},
+		Bulk:    ui.Bulk{Label: "Actions for the selected hosts"},
 	}
-	if total > int64(len(p.page.Page.Items)) && total <= MaxBulk {
-		v.Bulk.Matching = fmt.Sprintf("Select all %d that match", total)
+	v.Columns, v.KeepColumns = listColumns(state, sort, link)
+	if n := p.total.number(c); n > int64(len(p.page.Page.Items)) && n <= MaxBulk {
+		v.Bulk.Matching = fmt.Sprintf("Select all %d that match", n)
 	}
 	if c := p.page.Page.Next; c != "" {
 		v.Pager.Next = link(func(q url.Values) { q.Set("cursor", c) })
@@ -117,16 +150,15 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 		v.Pager.Prev = link(func(q url.Values) { q.Set("cursor", c) })
 	}
 	for _, name := range filterNames() {
-		if text := r.URL.Query().Get(name); text != "" {
+		if text := params.Get(name); text != "" {
 			v.Filtered = append(v.Filtered, ui.Hidden{Name: name, Value: text})
 		}
 	}
-	fillFilters(&v, r, f, p, link)
-	for _, h := range p.page.Page.Items {
-		v.Rows = append(v.Rows, newRow(r, h))
-	}
+	fillFilters(&v, r, f, c, p.owners.Rows, link)
+	v.Filters.Tools, v.Filters.ClearHref = state.Tools(), state.AllHref()
+	v.Rows = newRows(r, p.page.Page.Items, owners, v.Columns)
 	if len(v.Rows) == 0 {
-		v.Empty = emptyList(r, f, v.Filters.Chips)
+		v.Empty = emptyList(r, f, state.AllHref(), v.Filters.Chips)
 	}
 	return v
 }
@@ -134,7 +166,7 @@ func newListView(r *web.Request, f hostFilter, sort string, p hostsPage) views.L
 // changedQuery returns an address' query with a change made, back on the first page.
 func changedQuery(q url.Values, change func(url.Values)) string {
 	out := url.Values{}
-	for _, name := range append(filterNames(), "sort") {
+	for _, name := range keptNames() {
 		if text := q.Get(name); text != "" {
 			out.Set(name, text)
 		}
@@ -146,78 +178,76 @@ func changedQuery(q url.Values, change func(url.Values)) string {
 	return "?" + out.Encode()
 }
 
-func listLede(sum summaryRow) string {
-	if sum.Total == 0 {
+func listLede(c hostCounts) string {
+	if c.Total == 0 {
 		return "Vigilo reads the certificates of your hosts and warns before they end."
 	}
-	text := cappedCount(sum.Total) + " hosts are watched"
-	if sum.Total == 1 {
+	text := group(c.Total) + " hosts are watched"
+	if c.Total == 1 {
 		text = "1 host is watched"
 	}
-	switch {
-	case sum.Attention == 0:
+	switch n := c.view(viewAttention); n {
+	case 0:
 		return text + ". All is well."
-	case sum.Attention == 1:
+	case 1:
 		return text + ". 1 needs attention."
+	default:
+		return text + ". " + group(n) + " need attention."
 	}
-	return text + ". " + cappedCount(sum.Attention) + " need attention."
 }
 
-func listStats(base string, sum summaryRow) []ui.Stat {
-	tone := func(n int64, t ui.Tone) ui.Tone {
+func listStats(base string, c hostCounts) []ui.Stat {
+	stat := func(label, view, detail, icon string, tone ui.Tone) ui.Stat {
+		n := c.view(view)
 		if n == 0 {
-			return ui.Mute
+			tone = ui.Mute
 		}
-		return t
+		return ui.Stat{Label: label, Value: group(n), Detail: detail, Href: base + "?view=" + view, Tone: tone, Icon: icon}
 	}
 	share := "no host yet"
-	if sum.Total > 0 {
-		share = strconv.FormatInt(100*sum.Healthy/sum.Total, 10) + "% of hosts"
+	if c.Total > 0 {
+		share = strconv.FormatInt(100*c.view(viewHealthy)/c.Total, 10) + "% of hosts"
 	}
 	return []ui.Stat{
-		{Label: "Expired", Value: cappedCount(sum.Expired), Detail: "no longer accepted", Href: base + "?view=" + viewExpired, Tone: tone(sum.Expired, ui.Crit), Icon: "circle-x"},
-		{Label: "Within 30 days", Value: cappedCount(sum.Soon), Detail: "will expire", Href: base + "?view=" + viewExpiring, Tone: tone(sum.Soon, ui.Warn), Icon: "clock"},
-		{Label: "Wrong setup", Value: cappedCount(sum.Misconfigured), Detail: "name, trust or key", Href: base + "?view=" + viewMisconfigured, Tone: tone(sum.Misconfigured, ui.Warn), Icon: "triangle-alert"},
-		{Label: "Healthy", Value: cappedCount(sum.Healthy), Detail: share, Href: base + "?view=" + viewHealthy, Tone: tone(sum.Healthy, ui.OK), Icon: "circle-check"},
+		stat("Expired", viewExpired, "no longer accepted", "circle-x", ui.Crit),
+		stat("Within 30 days", viewExpiring, "will expire", "clock", ui.Warn),
+		stat("Wrong setup", viewMisconfigured, "name, trust or key", "triangle-alert", ui.Warn),
+		stat("Healthy", viewHealthy, share, "circle-check", ui.OK),
 	}
 }
 
-func listTabs(base, view string, sum summaryRow) ui.Tabs {
-	tab := func(text, name string, n int64) ui.Tab {
-		href := base
-		if name != "" {
-			href += "?view=" + name
+func listTabs(base, view string, c hostCounts, state listview.State) ui.Tabs {
+	tab := func(text, name string) ui.Tab {
+		href := base + "?view=" + name
+		if name == "" {
+			href = state.AllHref()
 		}
-		return ui.Tab{Text: text, Href: href, Count: cappedCount(n), Current: view == name}
+		return ui.Tab{Text: text, Href: href, Count: group(c.view(name)), Current: view == name && !state.Open()}
 	}
 	t := ui.Tabs{Label: "Saved views", Items: []ui.Tab{
-		tab("All", "", sum.Total), tab("Needs attention", viewAttention, sum.Attention), tab("Expiring in 30 days", viewExpiring, sum.Soon),
-		tab("Failing", viewFailing, sum.Failing), tab("Paused", viewPaused, sum.Paused),
+		tab("All", ""), tab("Needs attention", viewAttention), tab("Expiring in 30 days", viewExpiring),
+		tab("Failing", viewFailing), tab("Paused", viewPaused),
 	}}
 	switch view {
 	case viewExpired:
-		t.Items = append(t.Items, tab("Expired", viewExpired, sum.Expired))
+		t.Items = append(t.Items, tab("Expired", viewExpired))
 	case viewMisconfigured:
-		t.Items = append(t.Items, tab("Wrong setup", viewMisconfigured, sum.Misconfigured))
+		t.Items = append(t.Items, tab("Wrong setup", viewMisconfigured))
 	case viewHealthy:
-		t.Items = append(t.Items, tab("Healthy", viewHealthy, sum.Healthy))
+		t.Items = append(t.Items, tab("Healthy", viewHealthy))
 	}
+	t.Items = append(t.Items, state.Tabs()...)
 	return t
 }
 
-// weekChart draws how many certificates end in each of the coming weeks.
-func weekChart(rows []weekRow, now time.Time) ui.BarChart {
-	counts := make([]int, weeksShown)
-	for _, w := range rows {
-		if w.Week >= 0 && int(w.Week) < weeksShown {
-			counts[w.Week] = int(w.Count)
-		}
-	}
-	c := ui.BarChart{}
-	month, total := now.Month(), 0
+// weekChart draws how many certificates end in each of the coming weeks, of which the
+// first begins today.
+func weekChart(counts [weeksShown]int64, today time.Time) ui.BarChart {
+	c := ui.BarChart{Bars: make([]ui.Bar, 0, weeksShown)}
+	month, total := today.Month(), int64(0)
 	for i, n := range counts {
-		from := now.AddDate(0, 0, 7*i)
-		bar := ui.Bar{Value: n, Title: "Week from " + from.Format("2 Jan") + ": " + strconv.Itoa(n)}
+		from := today.AddDate(0, 0, 7*i)
+		bar := ui.Bar{Value: int(n), Title: "Week from " + from.Format("2 Jan") + ": " + group(n)}
 		switch {
 		case i == 0:
 			bar.Tone, bar.Axis = ui.Crit, "Now"
@@ -231,52 +261,16 @@ func weekChart(rows []weekRow, now time.Time) ui.BarChart {
 		total += n
 		c.Bars = append(c.Bars, bar)
 	}
-	c.Label = fmt.Sprintf("Certificates expiring per week for the next %d weeks: %d this week, %d in all", weeksShown, counts[0], total)
+	c.Label = fmt.Sprintf("Certificates expiring per week for the next %d weeks: %s this week, %s in all", weeksShown, group(counts[0]), group(total))
 	return c
 }
 
-func sortWords(sort string) string {
-	words := map[string]string{
-		"expires": "soonest expiry first", "-expires": "latest expiry first", "host": "by name", "-host": "by name, backwards",
-		"issuer": "by issuer", "-issuer": "by issuer, backwards", "status": "worst first", "-status": "healthiest first",
-		"scanned": "scanned longest ago first", "-scanned": "scanned last first", "created": "oldest first", "-created": "newest first",
-	}
-	return words[sort]
-}
-
-func listColumns(sort string, link func(func(url.Values)) string) []ui.Column {
-	column := func(text, name string, leaves ui.Leaves) ui.Column {
-		c := ui.Column{Text: text, Leaves: leaves}
-		if name == "" {
-			return c
-		}
-		next := name
-		switch sort {
-		case name:
-			c.Sort, next = ui.Ascending, "-"+name
-		case "-" + name:
-			c.Sort = ui.Descending
-		}
-		c.Href = link(func(q url.Values) { q.Set("sort", next) })
-		return c
-	}
-	return []ui.Column{
-		column("Host", "host", ""), column("Status", "status", ""), column("Expires", "expires", ""),
-		column("Issuer", "issuer", ui.LeavesNext), column("Key", "", ui.LeavesFirst), column("Tags", "", ui.LeavesThird),
-		column("Owner", "", ui.LeavesNext), column("Scanned", "scanned", ui.LeavesFirst),
-	}
-}
-
-func pagerLabel(shown int, total int64) string {
-	return group(int64(shown)) + " of " + cappedCount(total)
-}
-
-func fillFilters(v *views.List, r *web.Request, f hostFilter, p hostsPage, link func(func(url.Values)) string) {
+func fillFilters(v *views.List, r *web.Request, f hostFilter, c hostCounts, owners []ownerName, link func(func(url.Values)) string) {
 	v.Filters = ui.Filters{
 		Action: r.Path("/certificates"), Results: "results",
 		Search: ui.Search{Name: "q", Value: f.Text, Label: "Filter hosts", Placeholder: "Filter by host, tag, issuer or serial"},
 	}
-	for _, name := range []string{"sort", "view"} {
+	for _, name := range []string{"sort", "view", listview.Param} {
 		if text := r.URL.Query().Get(name); text != "" {
 			v.Filters.Hidden = append(v.Filters.Hidden, ui.Hidden{Name: name, Value: text})
 		}
@@ -298,7 +292,10 @@ func fillFilters(v *views.List, r *web.Request, f hostFilter, p hostsPage, link 
 	chip("Issuer", "issuer", f.Issuer)
 	owner := f.Owner
 	v.Owner = ui.Field{Name: "owner", Label: "Owner", Options: []ui.Option{{Text: "Any"}, {Value: "none", Text: "Nobody", Selected: owner == "none"}}}
-	for _, o := range p.owners.Rows {
+	for _, o := range owners {
+		if !slices.ContainsFunc(c.Owners, func(n nameCount) bool { return n.Name == o.ID.String() }) && f.Owner != o.ID.String() {
+			continue
+		}
 		v.Owner.Options = append(v.Owner.Options, ui.Option{Value: o.ID.String(), Text: o.Name, Selected: f.Owner == o.ID.String()})
 		if f.Owner == o.ID.String() {
 			owner = o.Name
@@ -313,8 +310,8 @@ func fillFilters(v *views.List, r *web.Request, f hostFilter, p hostsPage, link 
 	if r.Can(canReadCerts) {
 		v.Tabs.Items = append(v.Tabs.Items, ui.Tab{Text: "Stored certificates", Href: v.StoredHref, Icon: "archive"})
 	}
-	v.Issuer = countedField("issuer", "Issuer", f.Issuer, p.issuers.Rows)
-	v.Tag = countedField("tag", "Tag", f.Tag, p.tags.Rows)
+	v.Issuer = countedField("issuer", "Issuer", f.Issuer, c.Issuers)
+	v.Tag = countedField("tag", "Tag", f.Tag, c.Tags)
 	v.State = ui.Field{Name: "state", Label: "Scans", Options: []ui.Option{
 		{Text: "Any"},
 		{Value: string(Active), Text: "Active", Selected: f.State == string(Active)},
@@ -328,7 +325,7 @@ func countedField(name, label, value string, rows []nameCount) ui.Field {
 	for _, row := range rows {
 		found = found || row.Name == value
 		out.Options = append(out.Options, ui.Option{
-			Value: row.Name, Text: row.Name + " (" + cappedCount(row.Count) + ")", Selected: row.Name == value,
+			Value: row.Name, Text: row.Name + " (" + group(row.Count) + ")", Selected: row.Name == value,
 		})
 	}
 	if !found {
@@ -337,54 +334,7 @@ func countedField(name, label, value string, rows []nameCount) ui.Field {
 	return out
 }
 
-// tagsShown is how many tags of a host fit into its row.
-const tagsShown = 2
-
-func newRow(r *web.Request, h HostItem) views.Row {
-	now, zone := r.Now(), r.Zone()
-	row := views.Row{
-		ID: h.ID.String(), Status: statusBadge(h.Host, now), Issuer: h.Issuer, Key: h.Key, Tags: h.Tags,
-		Link: ui.RowLink{Text: h.DisplayName, Dim: ":" + portText(h.Port), Href: r.Path(h.Path()), Sub: cmp.Or(h.Issuer, h.StatusDetail)},
-	}
-	if n := len(h.Tags) - tagsShown; n > 0 {
-		row.Tags, row.MoreTags = h.Tags[:tagsShown], fmt.Sprintf("+%d", n)
-	}
-	switch {
-	case h.ServerName != "":
-		// The name that is asked for says more than the machine that answers.
-		row.Link.Text, row.Link.Dim = h.ServerName, " at "+h.Address()
-	case strings.Contains(h.DisplayName, ":"):
-		row.Link.Text = "[" + h.DisplayName + "]"
-	}
-	switch {
-	case h.HasCertificate():
-		e := ui.Expiry{
-			Text: inDays(h.NotAfter, now), Time: timetext.Date(h.NotAfter, zone), Tone: expiryTone(h.Host, now),
-			Percent: lifetimeUsed(*h.NotBefore, h.NotAfter, now),
-		}
-		row.Expiry = &e
-	case h.LastScanAt == nil:
-		row.NoExpiry = "not scanned yet"
-	default:
-		row.NoExpiry = "no certificate seen"
-	}
-	row.Owner = person(h.OwnerID, h.OwnerName)
-	if h.LastScanAt != nil {
-		t := timetext.Since(*h.LastScanAt, now, zone)
-		row.Scanned = &t
-	}
-	return row
-}
-
-// person draws an owner; the hue follows from the id, so that it stays.
-func person(id uuid.NullUUID, name string) *ui.Person {
-	if !id.Valid || name == "" {
-		return nil
-	}
-	return &ui.Person{Name: name, Initials: web.Initials(name), Hue: int(id.UUID[15])%4 + 1}
-}
-
-func emptyList(r *web.Request, f hostFilter, chips []ui.Chip) *ui.Empty {
+func emptyList(r *web.Request, f hostFilter, all string, chips []ui.Chip) *ui.Empty {
 	if f.empty() {
 		e := &ui.Empty{
 			Icon: "lock", Title: "No host is watched yet",
@@ -415,10 +365,10 @@ func emptyList(r *web.Request, f hostFilter, chips []ui.Chip) *ui.Empty {
 		e.Text = "Nothing fits the filter on " + strings.Join(names, " and ") + "."
 	case slices.Contains([]string{viewAttention, viewExpired, viewFailing, viewMisconfigured, viewExpiring}, f.View):
 		e.Icon, e.Title, e.Text = "circle-check", "Nothing here", "That is good news: no host is in this view."
-		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: r.Path("/certificates")}}
+		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: all}}
 	default:
 		e.Text = "No host is in this view."
-		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: r.Path("/certificates")}}
+		e.Actions = []ui.LinkButton{{Text: "Show all hosts", Href: all}}
 	}
 	return e
 }

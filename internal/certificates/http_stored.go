@@ -115,7 +115,7 @@ func newStored(r *web.Request, params url.Values, sort string, p db.Page[Cert], 
 		Kind: ui.Field{Name: "kind", Label: "Kind", Options: []ui.Option{
 			{Text: "Of servers"}, {Value: "all", Text: "Authorities too", Selected: params.Get("kind") == "all"},
 		}},
-		Pager: ui.Pager{Label: pagerLabel(len(p.Items), total)},
+		Pager: ui.Pager{Label: group(int64(len(p.Items))) + " of " + cappedCount(total)},
 	}
 	if p.Next != "" {
 		v.Pager.Next = link("cursor", p.Next)

@@ -147,7 +147,7 @@ func (s *Service) showHistory(r *web.Request) error {
 		v.Older = r.Path(p.host.Path()) + tabHistory + q
 	}
 	if len(v.Entries) == 0 {
-		v.Empty = &ui.Empty{Icon: "history", Title: "No scan yet", Text: "Every scan that finds something new leaves an entry here, for 90 days."}
+		v.Empty = &ui.Empty{Icon: "history", Title: "No scan yet", Text: "Every scan that finds something new leaves an entry here, for 400 days."}
 	}
 	return r.Page(p.page(r, "History"), views.HistoryView(v))
 }

@@ -66,7 +66,7 @@ type Preview struct {
 // PreviewImport says what an import would do, row by row, and changes nothing.
 func (s *Service) PreviewImport(ctx context.Context, a db.Actor, in Import) (Preview, error) {
 	var p Preview
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		p, err = s.preview(ctx, tx, in)
 		return err
@@ -98,15 +98,17 @@ func (s *Service) ImportHosts(ctx context.Context, a db.Actor, in Import) (Previ
 		if len(hosts) == 0 {
 			return nil
 		}
-		if err := addHosts(ctx, tx, hosts, at(tx.Now)); err != nil {
+		if err := s.checkPlan(ctx, tx, hosts, len(hosts)); err != nil {
+			return err
+		}
+		if err := addHosts(ctx, tx, hosts, tx.Now); err != nil {
 			return named(err, hosts[0])
 		}
+		var j journal
 		for _, h := range hosts {
-			if err := s.recordAdded(ctx, tx, h); err != nil {
-				return err
-			}
+			j.entries = append(j.entries, h.added())
 		}
-		return nil
+		return s.write(ctx, tx, j)
 	})
 	return p, err
 }

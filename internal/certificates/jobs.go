@@ -47,7 +47,7 @@ func (w *scanWorker) Work(ctx context.Context, j *river.Job[ScanArgs]) error {
 	return err
 }
 
-// ExpireArgs remove observations and requests that are past their time, in all workspaces.
+// ExpireArgs remove scans and what they found once past their time, in all workspaces.
 type ExpireArgs struct{}
 
 // Kind implements river.JobArgs.
@@ -71,21 +71,62 @@ func (w *expireWorker) Work(ctx context.Context, _ *river.Job[ExpireArgs]) error
 	return w.s.Expire(ctx)
 }
 
-// Retention is how long each scan is kept on its own.
-const Retention = 90 * 24 * time.Hour
+// How long things are kept (reliability.md 4.8).
+const (
+	// Retention is how long each scan is kept on its own, and a snapshot or certificate after
+	// the last host showed it. Scans go by whole months.
+	Retention = 400 * 24 * time.Hour
+	// requestRetention is how long a scan that somebody asked for is kept as such.
+	requestRetention = 90 * 24 * time.Hour
+	// monthsAhead is how many months after the present one have a place for scans already: a
+	// job that fails for a whole quarter still loses none.
+	monthsAhead = 3
+)
 
-// Expire removes observations and requested scans older than Retention, in all workspaces.
+// Expire removes what is past its time and makes places for the coming months, in all
+// workspaces.
 func (s *Service) Expire(ctx context.Context) error {
+	if err := s.ensureMonths(ctx); err != nil {
+		return err
+	}
+	err := s.db.System(ctx, func(tx *db.SystemTx) error {
+		_, err := dropObservations.One(ctx, tx, db.Args{"before": tx.Now.UTC().Add(-Retention)})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop old scans: %w", err)
+	}
 	return s.db.System(ctx, func(tx *db.SystemTx) error {
 		if _, err := allowLongSweep.One(ctx, tx, nil); err != nil {
 			return err
 		}
-		args := db.Args{"before": tx.Now.Add(-Retention)}
-		if _, err := expireObservations.Run(ctx, tx, args); err != nil {
-			return fmt.Errorf("expire observations: %w", err)
+		for _, sweep := range []struct {
+			what    string
+			command db.Command
+			kept    time.Duration
+		}{
+			{"requests", expireScans, requestRetention},
+			{"snapshots", expireSnapshots, Retention},
+			{"certificates", expireCerts, Retention}, // after the snapshots that refer to them
+		} {
+			if _, err := sweep.command.Run(ctx, tx, db.Args{"before": tx.Now.Add(-sweep.kept)}); err != nil {
+				return fmt.Errorf("expire %s: %w", sweep.what, err)
+			}
 		}
-		if _, err := expireScans.Run(ctx, tx, args); err != nil {
-			return fmt.Errorf("expire scans: %w", err)
+		return nil
+	})
+}
+
+// ensureMonths makes the partitions of scans for the present month and the coming ones.
+func (s *Service) ensureMonths(ctx context.Context) error {
+	return s.db.System(ctx, func(tx *db.SystemTx) error {
+		now := tx.Now.UTC()
+		for m := range monthsAhead + 1 {
+			// From the first of the month: adding months to the 31st would skip short ones.
+			first := time.Date(now.Year(), now.Month()+time.Month(m), 1, 0, 0, 0, 0, time.UTC)
+			if _, err := ensureObservations.One(ctx, tx, db.Args{"day": first}); err != nil {
+				return fmt.Errorf("make place for scans of %s: %w", first.Format("2006-01"), err)
+			}
 		}
 		return nil
 	})

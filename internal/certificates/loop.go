@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/vigilo/vigilo/internal/certificates/tlsscan"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 )
@@ -23,8 +24,10 @@ const (
 	// leaseTime is how long a claimed host is left to whoever took it: a scan takes 20 s at
 	// most, and the rest is waiting for a place.
 	leaseTime = 2 * time.Minute
-	// claimPause is how long nothing is asked while nothing is due.
+	// claimPause is how long nothing is asked while nothing is due, limitPause while what is
+	// due waits for a limit of starts.
 	claimPause = time.Second
+	limitPause = 100 * time.Millisecond
 	// batchSize and batchPause bound how many results are written at once and how long the
 	// first of them waits.
 	batchSize  = 250
@@ -54,7 +57,8 @@ type scanLoop struct {
 	s           *Service
 	concurrency int
 	pause       time.Duration
-	jitter      float64
+	budget      *startBudget
+	pressure    *pressure
 
 	places  chan struct{}
 	results chan workspaceOutcome
@@ -74,10 +78,10 @@ type workspaceOutcome struct {
 	outcome
 }
 
-func newScanLoop(s *Service, concurrency int) *scanLoop {
+func newScanLoop(s *Service, concurrency int, limits Limits) *scanLoop {
 	n := cmp.Or(concurrency, defaultConcurrency)
 	return &scanLoop{
-		s: s, concurrency: n, pause: claimPause, jitter: maxJitter,
+		s: s, concurrency: n, pause: claimPause, budget: newStartBudget(limits), pressure: &pressure{pool: n},
 		places: make(chan struct{}, n), results: make(chan workspaceOutcome, n),
 	}
 }
@@ -96,6 +100,7 @@ func (s *Service) LoopStats() LoopStats {
 // once.
 func (s *Service) Run(ctx context.Context) error {
 	l := s.scans
+	l.prepare(ctx)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -111,66 +116,126 @@ func (s *Service) Run(ctx context.Context) error {
 	return l.giveBack(stop)
 }
 
-// claimUntil asks for due hosts again and again. While there is more due than one claim
-// takes, workspaces take turns.
+// prepare makes sure that results have a place, also when no job has made one for months.
+// A database that is away is waited for.
+func (l *scanLoop) prepare(ctx context.Context) {
+	for {
+		err := l.s.ensureMonths(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.s.log.WarnContext(ctx, "no place made for scans", slog.String("error", err.Error()))
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * l.pause):
+		}
+	}
+}
+
+// claimUntil asks for due hosts again and again.
 func (l *scanLoop) claimUntil(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	fair := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		room := min(maxClaim, l.concurrency+maxClaim-int(l.begun.Load()))
-		if int(l.begun.Load()) >= l.concurrency {
+		begun := int(l.begun.Load())
+		if begun >= l.concurrency {
+			l.judge(ctx, true)
 			timer.Reset(20 * time.Millisecond)
 			continue
 		}
-		n, err := l.claim(ctx, room, fair)
+		all, rooms := l.budget.room(l.s.clock.Now())
+		room := min(maxClaim, l.concurrency+maxClaim-begun, all)
+		if room <= 0 {
+			timer.Reset(limitPause)
+			continue
+		}
+		n, spent, err := l.claim(ctx, room, rooms)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			l.s.log.WarnContext(ctx, "due hosts not claimed", slog.String("error", err.Error()))
 			timer.Reset(5 * l.pause)
-		case n >= room || (fair && n > 0):
-			fair = true
+		case n >= room:
 			timer.Reset(0)
+		case spent:
+			timer.Reset(limitPause)
 		default:
-			fair = false
 			timer.Reset(l.pause)
 		}
+		l.judge(ctx, n >= room)
 	}
 }
 
-// claim takes up to room due hosts and starts their scans. It returns how many it took.
-func (l *scanLoop) claim(ctx context.Context, room int, fair bool) (int, error) {
+// claim takes up to room due hosts, within what each workspace may begin, and starts their
+// scans. It returns how many it took, and whether a workspace has no start left.
+func (l *scanLoop) claim(ctx context.Context, room int, rooms map[uuid.UUID]int) (n int, spent bool, err error) {
 	if err := l.giveBack(ctx); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	var claims []claim
-	var lease time.Time
-	err := l.s.db.System(ctx, func(tx *db.SystemTx) error {
-		lease = tx.Now.Add(leaseTime)
+	var now, lease time.Time
+	err = l.s.db.System(ctx, func(tx *db.SystemTx) error {
+		now, lease = tx.Now, tx.Now.Add(leaseTime)
 		var err error
-		claims, err = claimDueHosts(ctx, tx, room, fair, lease, l.jitter)
+		claims, err = claimDueHosts(ctx, tx, room, l.budget.limits.StartsPerWorkspace, rooms, lease)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("claim due hosts: %w", err)
+		return 0, false, fmt.Errorf("claim due hosts: %w", err)
 	}
 	byWorkspace := map[uuid.UUID][]claim{}
 	for _, c := range claims {
 		byWorkspace[c.WorkspaceID] = append(byWorkspace[c.WorkspaceID], c)
 	}
+	for workspace := range rooms {
+		spent = spent || rooms[workspace] == 0
+	}
 	var failures []error
 	for workspace, list := range byWorkspace {
+		spent = l.budget.spend(workspace, len(list), now) || spent
 		if err := l.start(ctx, workspace, list, lease); err != nil {
 			l.keep(list...)
 			failures = append(failures, err)
 		}
 	}
-	return len(claims), errors.Join(failures...)
+	return len(claims), spent, errors.Join(failures...)
+}
+
+// judge looks from time to time whether the loop keeps up. What is due is counted only
+// while more is due than was claimed.
+func (l *scanLoop) judge(ctx context.Context, more bool) {
+	now := l.s.clock.Now()
+	if !l.pressure.isTime(now) {
+		return
+	}
+	var waiting backlog
+	if more {
+		_, rooms := l.budget.room(now)
+		held := []uuid.UUID{}
+		for workspace, left := range rooms {
+			if left == 0 {
+				held = append(held, workspace)
+			}
+		}
+		var err error
+		waiting, err = countDue.One(ctx, l.s.db.SystemRead(), db.Args{"epoch": now.Unix(), "cap": 2*l.concurrency + 1, "held": held})
+		if err != nil {
+			if ctx.Err() == nil {
+				l.s.log.WarnContext(ctx, "due hosts not counted", slog.String("error", err.Error()))
+			}
+			return
+		}
+	}
+	before := l.pressure.now().Level
+	level := l.pressure.judge(now, int(waiting.Due), time.Duration(waiting.ShortestS)*time.Second)
+	if level != before {
+		l.s.log.WarnContext(ctx, "pressure of scans changed", slog.Int("level", int(level)), slog.Int64("due", waiting.Due),
+			slog.Duration("lag", l.pressure.now().Lag))
+	}
 }
 
 // start reads what the scans of one workspace need and begins them.
@@ -189,10 +254,20 @@ func (l *scanLoop) start(ctx context.Context, workspace uuid.UUID, claims []clai
 	if err != nil {
 		return fmt.Errorf("read hosts to scan: %w", err)
 	}
+	level := l.pressure.now().Level
 	for _, t := range targets {
+		c := byHost[t.HostID]
+		scanner := l.s.scanner
+		switch l.pressure.handle(level, c, t) {
+		case asUsual:
+		case inHurry:
+			scanner = l.s.hurried
+		case leaveOut:
+			continue
+		}
 		l.running.Add(1)
 		l.begun.Add(1)
-		go l.scan(ctx, byHost[t.HostID], t, lease)
+		go l.scan(ctx, scanner, c, t, lease)
 	}
 	return nil
 }
@@ -200,7 +275,7 @@ func (l *scanLoop) start(ctx context.Context, workspace uuid.UUID, claims []clai
 func scheduled(workspace uuid.UUID) db.Actor { return db.System(workspace, "scheduled scan") }
 
 // scan examines one host once there is a place, or later when its address is busy.
-func (l *scanLoop) scan(ctx context.Context, c claim, t target, lease time.Time) {
+func (l *scanLoop) scan(ctx context.Context, scanner *tlsscan.Scanner, c claim, t target, lease time.Time) {
 	select {
 	case l.places <- struct{}{}:
 	case <-ctx.Done():
@@ -216,14 +291,17 @@ func (l *scanLoop) scan(ctx context.Context, c claim, t target, lease time.Time)
 		return
 	}
 	l.lag.Store(int64(now.Sub(c.Slot)))
-	r := l.s.scanner.Scan(ctx, t.scan())
+	if c.IntervalS > 0 {
+		l.pressure.began(now.Sub(c.Slot))
+	}
+	r := scanner.Scan(ctx, t.scan())
 	<-l.places
 	switch {
 	case busy(r.Err) && ctx.Err() == nil:
 		l.begun.Add(-1)
 		parked := l.s.gate.park(r.Err, func() {
 			l.begun.Add(1)
-			go l.scan(ctx, c, t, lease)
+			go l.scan(ctx, scanner, c, t, lease)
 		})
 		if !parked {
 			l.begun.Add(1)
@@ -262,14 +340,7 @@ func (l *scanLoop) giveBack(ctx context.Context) error {
 	if len(claims) == 0 {
 		return nil
 	}
-	workspaces, hosts := make([]uuid.UUID, len(claims)), make([]uuid.UUID, len(claims))
-	for i, c := range claims {
-		workspaces[i], hosts[i] = c.WorkspaceID, c.HostID
-	}
-	err := l.s.db.System(ctx, func(tx *db.SystemTx) error {
-		_, err := giveBack.Run(ctx, tx, db.Args{"workspaces": workspaces, "hosts": hosts})
-		return err
-	})
+	err := l.s.db.System(ctx, func(tx *db.SystemTx) error { return returnHosts(ctx, tx, claims) })
 	if err != nil {
 		l.keep(claims...)
 		return fmt.Errorf("give back %d hosts: %w", len(claims), err)

@@ -17,7 +17,7 @@ func (s *Service) Module() module.Module {
 	return module.Module{
 		Name: "certificates",
 		Tables: []string{
-			"monitored_hosts", "host_tags", "host_tokens", "host_schedule", "certificates", "certificate_names",
+			"monitored_hosts", "host_counts", "host_tags", "host_tokens", "host_schedule", "scan_cursors", "certificates", "certificate_names",
 			"tls_snapshots", "scan_observations", "scans",
 		},
 		Permissions: []access.Grant{
@@ -36,11 +36,17 @@ func (s *Service) Module() module.Module {
 		Workers: func(w *river.Workers) {
 			river.AddWorker(w, &scanWorker{s: s})
 			river.AddWorker(w, &expireWorker{s: s})
+			river.AddWorker(w, &expireByPlanWorker{s: s})
+			river.AddWorker(w, &mergeWorker{s: s})
 		},
-		Schedules: []job.Schedule{{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireArgs{} }}},
-		Search:    s.searchSources(),
-		Refs:      s.resolvers(),
-		Routes:    s.routes,
-		API:       s.operations,
+		Schedules: []job.Schedule{
+			{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireArgs{} }},
+			{Every: 24 * time.Hour, AtStart: true, Job: func() river.JobArgs { return ExpireByPlanArgs{} }},
+			{Every: mergeEvery, Job: func() river.JobArgs { return MergeArgs{} }},
+		},
+		Search: s.searchSources(),
+		Refs:   s.resolvers(),
+		Routes: s.routes,
+		API:    s.operations,
 	}
 }

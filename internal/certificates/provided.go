@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -85,10 +86,13 @@ func (s *Service) HostFacts(ctx context.Context, tx *db.Tx, id uuid.UUID) (f tls
 	return f, err == nil, err
 }
 
-// HasHost reports whether the workspace watches anything, for the getting-started page.
+// HasHost reports whether the workspace watches anything.
 func (s *Service) HasHost(ctx context.Context, tx *db.Tx) (bool, error) {
 	return anyHost.One(ctx, tx, nil)
 }
+
+// QueueHasHost is HasHost in a batch, for the getting-started page.
+func (s *Service) QueueHasHost(b *db.Batch) *db.Result[bool] { return anyHost.Queue(b, nil) }
 
 // HomeItem is a line on the home page: a host that needs somebody. Tone is that of
 // templates/ui.
@@ -100,20 +104,22 @@ type HomeItem struct {
 	Tone string
 }
 
-// HomeItems returns hosts that fail or whose certificate is in its last 30 days, worst
+// QueueHome reads hosts that fail or whose certificate is in its last 30 days, worst
 // first, at most limit.
-func (s *Service) HomeItems(ctx context.Context, tx *db.Tx, limit int) ([]HomeItem, error) {
-	hosts, err := urgentHosts.All(ctx, tx, db.Args{
-		"until": tx.Now.Add(soonDays * 24 * time.Hour), "failing": texts(failingStatuses()), "limit": limit,
+func (s *Service) QueueHome(b *db.Batch, limit int) func() []HomeItem {
+	now := b.Now()
+	ending := []Status{Status(x509lint.StatusExpired), Status(x509lint.StatusCritical), Status(x509lint.StatusExpiring)}
+	urgent := slices.DeleteFunc(Statuses(), func(v Status) bool { return !v.Failing() && !slices.Contains(ending, v) })
+	hosts := urgentHosts.Queue(b, db.Args{
+		"statuses": texts(urgent), "ending": texts(ending), "until": now.Add(soonDays * 24 * time.Hour), "limit": limit,
 	})
-	if err != nil {
-		return nil, err
+	return func() []HomeItem {
+		out := make([]HomeItem, len(hosts.Rows))
+		for i, h := range hosts.Rows {
+			out[i] = HomeItem{Title: h.Title(), Path: h.Path(), Meta: homeWords(h, now), Tone: string(statusTone(h.Status))}
+		}
+		return out
 	}
-	out := make([]HomeItem, len(hosts))
-	for i, h := range hosts {
-		out[i] = HomeItem{Title: h.Title(), Path: h.Path(), Meta: homeWords(h.Host, tx.Now), Tone: string(statusTone(h.Status))}
-	}
-	return out, nil
 }
 
 // homeWords says in a few words why a host needs somebody.

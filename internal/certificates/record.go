@@ -144,23 +144,23 @@ func (s *Service) recordChanged(ctx context.Context, tx *db.Tx, outs []outcome) 
 	if err != nil {
 		return err
 	}
-	changes := make([]change, len(outs))
+	changes, results := make([]change, len(outs)), make([]Host, len(outs))
 	for i, o := range outs {
 		h := hosts[o.target.HostID]
 		changes[i] = newChange(h, before[h.SnapshotID.UUID], o, snapshots, certs)
-		if err := saveResult(ctx, tx, changes[i].after); err != nil {
-			return err
-		}
+		results[i] = changes[i].after
+	}
+	if err := saveResults(ctx, tx, results); err != nil {
+		return err
 	}
 	if err := writeTraces(ctx, tx, changes); err != nil {
 		return err
 	}
+	var j journal
 	for _, c := range changes {
-		if err := s.tell(ctx, tx, c); err != nil {
-			return err
-		}
+		c.note(&j, tx.Now)
 	}
-	return nil
+	return s.write(ctx, tx, j)
 }
 
 func (t target) endpoint() endpoint {
@@ -211,10 +211,14 @@ func putSnapshots(ctx context.Context, tx *db.Tx, outs []outcome, certs map[[32]
 		}
 		return err
 	}
+	if _, err := reviveSnapshots.Run(ctx, tx, db.Args{"hashes": hashes}); err != nil {
+		return nil, err
+	}
 	if err := read(); err != nil {
 		return nil, err
 	}
-	clash := false
+	var fresh []Snapshot
+	var freshHashes [][]byte
 	for _, o := range outs {
 		if _, ok := out[o.hash]; ok || o.failed() {
 			continue
@@ -223,21 +227,19 @@ func putSnapshots(ctx context.Context, tx *db.Tx, outs []outcome, certs map[[32]
 		if err != nil {
 			return nil, fmt.Errorf("encode facts: %w", err)
 		}
-		id := uuid.Must(uuid.NewV7())
-		chain := make([]uuid.UUID, 0, len(o.result.Certificates))
+		snap := Snapshot{ID: uuid.Must(uuid.NewV7()), Facts: facts}
 		for _, c := range o.chain() {
-			chain = append(chain, certs[c].ID)
+			snap.Chain = append(snap.Chain, certs[c].ID)
 		}
-		leaf := uuid.NullUUID{}
-		if len(chain) > 0 {
-			leaf = orNull(chain[0])
+		if len(snap.Chain) > 0 {
+			snap.LeafID = orNull(snap.Chain[0])
 		}
-		n, err := insertSnapshot.Run(ctx, tx, db.Args{"id": id, "hash": o.hash[:], "facts": facts, "leaf": leaf, "chain": chain})
-		if err != nil {
-			return nil, err
-		}
-		clash = clash || n == 0
-		out[o.hash] = id
+		fresh, freshHashes = append(fresh, snap), append(freshHashes, o.hash[:])
+		out[o.hash] = snap.ID
+	}
+	clash, err := insertAll(ctx, tx, fresh, freshHashes)
+	if err != nil {
+		return nil, err
 	}
 	if clash {
 		// Somebody else stored the same facts between our look and our write.
@@ -329,6 +331,8 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 	differs, snapshots := make([]bool, len(changes)), make([]*uuid.UUID, len(changes))
 	hosts, edges, retries := make([]uuid.UUID, len(changes)), make([]*time.Time, len(changes)), make([]*time.Time, len(changes))
 	words, renewed := map[uuid.UUID][]string{}, []uuid.UUID{}
+	var replaced, left []uuid.UUID
+	var seen, leftAt []time.Time
 	for i, c := range changes {
 		outs[i], differs[i], hosts[i] = c.outcome, c.differs(), c.after.ID
 		outs[i].status = c.after.Status
@@ -344,15 +348,26 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 			soon := tx.Now.Add(retryAfter)
 			retries[i] = &soon
 		}
+		if c.before.SnapshotID.Valid && c.before.SnapshotID != c.after.SnapshotID && c.before.LastOKAt != nil {
+			left, leftAt = append(left, c.before.SnapshotID.UUID), append(leftAt, *c.before.LastOKAt)
+		}
 		if c.leaf == nil {
 			continue
 		}
 		renewed = append(renewed, c.after.ID)
 		words[c.after.ID] = certWords(*c.leaf)
 		if c.before.CertificateID.Valid && c.before.LastOKAt != nil {
-			if _, err := seeCert.Run(ctx, tx, db.Args{"id": c.before.CertificateID, "seen": *c.before.LastOKAt}); err != nil {
-				return err
-			}
+			replaced, seen = append(replaced, c.before.CertificateID.UUID), append(seen, *c.before.LastOKAt)
+		}
+	}
+	if len(replaced) > 0 {
+		if _, err := seeCerts.Run(ctx, tx, db.Args{"ids": replaced, "seen": seen}); err != nil {
+			return err
+		}
+	}
+	if len(left) > 0 {
+		if _, err := leaveSnapshots.Run(ctx, tx, db.Args{"ids": left, "seen": leftAt}); err != nil {
+			return err
 		}
 	}
 	args := observationArgs(outs, false)
@@ -361,7 +376,7 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 	if _, err := insertObservations.Run(ctx, tx, args); err != nil {
 		return err
 	}
-	if _, err := setEdges.Run(ctx, tx, db.Args{"hosts": hosts, "edges": edges, "retries": retries}); err != nil {
+	if err := scheduleEdges(ctx, tx, hosts, edges, retries, false); err != nil {
 		return err
 	}
 	if len(renewed) == 0 {
@@ -373,57 +388,60 @@ func writeTraces(ctx context.Context, tx *db.Tx, changes []change) error {
 	return putTokens(ctx, tx, "certificate", words)
 }
 
-// tell records the events of one change and wakes the pages that show the host.
-func (s *Service) tell(ctx context.Context, tx *db.Tx, c change) error {
-	h := c.after
-	note := func(action string, sev event.Severity, payload any, changes []ledger.Change) error {
-		_, err := s.ledger.Record(ctx, tx, ledger.Entry{
-			Action: action, Subject: h.subject(), Payload: payload, Severity: sev, Changes: changes,
-		})
+// journal collects what a transaction has to tell, so that all of it costs what one entry
+// costs.
+type journal struct {
+	entries []ledger.Entry
+	live    []event.LiveMessage
+}
+
+// write records the journal and wakes the pages that show its hosts.
+func (s *Service) write(ctx context.Context, tx *db.Tx, j journal) error {
+	if _, err := s.ledger.RecordAll(ctx, tx, j.entries...); err != nil {
 		return err
 	}
+	return event.Tell(ctx, tx, j.live...)
+}
+
+// note adds the events of one change.
+func (c change) note(j *journal, now time.Time) {
+	h := c.after
+	add := func(action string, sev event.Severity, payload any, changes []ledger.Change) {
+		j.entries = append(j.entries, ledger.Entry{Action: action, Subject: h.subject(), Payload: payload, Severity: sev, Changes: changes})
+	}
 	if c.leaf != nil {
-		if err := c.tellCertificate(note); err != nil {
-			return err
-		}
+		c.noteCertificate(add)
 	}
 	if c.before.Status != h.Status {
 		p := StatusChangedPayload{HostPayload: h.payload(), From: c.before.Status, To: h.Status, Detail: h.StatusDetail}
 		if h.HasCertificate() {
-			end, days := h.NotAfter, x509lint.DaysLeft(h.NotAfter, tx.Now)
+			end, days := h.NotAfter, x509lint.DaysLeft(h.NotAfter, now)
 			p.NotAfter, p.DaysLeft = &end, &days
 		}
-		if err := note(EventStatusChanged, statusSeverity(h.Status), p, []ledger.Change{{Field: "status", From: c.before.Status, To: h.Status}}); err != nil {
-			return err
-		}
+		add(EventStatusChanged, statusSeverity(h.Status), p, []ledger.Change{{Field: "status", From: c.before.Status, To: h.Status}})
 	}
 	switch {
 	case h.Failures == failuresToAlarm && c.before.Failures < failuresToAlarm:
-		p := ScanFailedPayload{
+		add(EventScanFailed, "", ScanFailedPayload{
 			HostPayload: h.payload(), Status: h.Status, ErrorClass: h.LastErrorClass, Error: h.LastError,
 			Failures: h.Failures, LastOKAt: h.LastOKAt,
-		}
-		if err := note(EventScanFailed, "", p, nil); err != nil {
-			return err
-		}
+		}, nil)
 	case h.Failures == 0 && c.before.Failures >= failuresToAlarm:
-		p := ScanRecoveredPayload{HostPayload: h.payload(), Status: h.Status, Failures: c.before.Failures}
-		if err := note(EventScanRecovered, "", p, nil); err != nil {
-			return err
-		}
+		add(EventScanRecovered, "", ScanRecoveredPayload{HostPayload: h.payload(), Status: h.Status, Failures: c.before.Failures}, nil)
 	}
-	return event.Tell(ctx, tx, event.LiveMessage{Name: "host.scanned", SubjectType: "host", SubjectID: h.ID})
+	j.live = append(j.live, event.LiveMessage{Name: "host.scanned", SubjectType: "host", SubjectID: h.ID})
 }
 
-// tellCertificate records that a host shows its first certificate, or another one.
-func (c change) tellCertificate(note func(string, event.Severity, any, []ledger.Change) error) error {
+// noteCertificate tells that a host shows its first certificate, or another one.
+func (c change) noteCertificate(add func(string, event.Severity, any, []ledger.Change)) {
 	f := c.outcome.facts
 	p := CertPayload{
 		HostPayload: c.after.payload(), CertificateID: c.after.CertificateID, SnapshotID: c.after.SnapshotID.UUID,
 		Fingerprint: f.Fingerprint, Subject: f.Subject, Issuer: f.Issuer, NotBefore: f.NotBefore, NotAfter: f.NotAfter, Status: c.after.Status,
 	}
 	if c.old.Fingerprint == "" {
-		return note(EventCertObserved, "", p, nil)
+		add(EventCertObserved, "", p, nil)
+		return
 	}
 	changed := CertChangedPayload{CertPayload: p, OldFingerprint: c.old.Fingerprint, OldIssuer: c.old.Issuer, OldNotAfter: c.old.NotAfter}
 	var entries []ledger.Change
@@ -432,13 +450,10 @@ func (c change) tellCertificate(note func(string, event.Severity, any, []ledger.
 		changed.Changes = append(changed.Changes, FactChange{Field: d.Field, From: from, To: to})
 		entries = append(entries, ledger.Change{Field: d.Field, From: from, To: to})
 	}
-	if err := note(EventCertChanged, "", changed, entries); err != nil {
-		return err
+	add(EventCertChanged, "", changed, entries)
+	if issuerName(c.old) != issuerName(f) {
+		add(EventCertIssuerChanged, "", changed, []ledger.Change{{Field: "issuer", From: c.old.Issuer, To: f.Issuer}})
 	}
-	if issuerName(c.old) == issuerName(f) {
-		return nil
-	}
-	return note(EventCertIssuerChanged, "", changed, []ledger.Change{{Field: "issuer", From: c.old.Issuer, To: f.Issuer}})
 }
 
 // issuerName is what must differ for an issuer to count as another one: its organisation,

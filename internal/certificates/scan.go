@@ -30,8 +30,11 @@ func (s *Service) RequestScan(ctx context.Context, a db.Actor, hostID uuid.UUID)
 		if err != nil {
 			return err
 		}
-		sc, err = s.requestScan(ctx, tx, h)
-		return err
+		var j journal
+		if sc, err = s.requestScan(ctx, tx, h, &j); err != nil {
+			return err
+		}
+		return s.write(ctx, tx, j)
 	})
 	return sc, err
 }
@@ -51,18 +54,20 @@ func (s *Service) RequestScans(ctx context.Context, a db.Actor, ids []uuid.UUID)
 			return err
 		}
 		n = len(hosts)
+		var j journal
 		for _, h := range hosts {
-			if _, err := s.requestScan(ctx, tx, h); err != nil {
+			if _, err := s.requestScan(ctx, tx, h, &j); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.write(ctx, tx, j)
 	})
 	return n, err
 }
 
-// requestScan queues a scan of a host that the caller has locked or just made.
-func (s *Service) requestScan(ctx context.Context, tx *db.Tx, h Host) (Scan, error) {
+// requestScan makes a scan of a host that the caller has locked or just made; its job comes
+// with the journal.
+func (s *Service) requestScan(ctx context.Context, tx *db.Tx, h Host, j *journal) (Scan, error) {
 	open, ok, err := openScanOfHost.Maybe(ctx, tx, db.Args{"host": h.ID, "since": tx.Now.Add(-scanPatience)})
 	if err != nil || ok {
 		return open, err
@@ -73,14 +78,14 @@ func (s *Service) requestScan(ctx context.Context, tx *db.Tx, h Host) (Scan, err
 	if _, err := insertScan.Run(ctx, tx, db.Args{"id": sc.ID, "host": h.ID, "by": sc.RequestedBy}); err != nil {
 		return sc, err
 	}
-	_, err = s.ledger.Record(ctx, tx, ledger.Entry{
+	j.entries = append(j.entries, ledger.Entry{
 		Action: EventScanRequested, Subject: h.subject(), Detail: map[string]any{"scan_id": sc.ID.String()},
 		Payload: ScanRequestedPayload{HostPayload: h.payload(), ScanID: sc.ID},
 		Jobs: []river.JobArgs{ScanArgs{
 			InWorkspace: job.InWorkspace{WorkspaceID: tx.Actor.WorkspaceID}, ScanID: sc.ID,
 		}},
 	})
-	return sc, err
+	return sc, nil
 }
 
 // errBusy is returned by runScan while the host's address has all connections it may have.
@@ -178,7 +183,7 @@ func (t target) scan() tlsscan.Target {
 // ScanByID returns a scan that somebody asked for.
 func (s *Service) ScanByID(ctx context.Context, a db.Actor, id uuid.UUID) (Scan, error) {
 	var sc Scan
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		sc, err = scanByID.One(ctx, tx, db.Args{"id": id})
 		return err

@@ -3,6 +3,7 @@ package certificates
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,8 +12,7 @@ import (
 )
 
 const hostColumns = `h.id, h.hostname, h.display_name, h.port, h.server_name, h.starttls, h.family, h.scan_interval, h.state,
-	h.owner_member_id, h.warn_days, h.critical_days,
-	ARRAY(SELECT t.tag FROM host_tags t WHERE t.workspace_id = h.workspace_id AND t.host_id = h.id ORDER BY t.tag) AS tags,
+	h.owner_member_id, h.warn_days, h.critical_days, h.tags,
 	h.version, h.created_at, h.updated_at, h.status, h.status_detail, h.leaf_not_before, h.leaf_not_after, h.issuer,
 	h.subject, h.key_description, h.snapshot_id, h.certificate_id, h.last_scan_at, h.last_ok_at, h.last_error_class,
 	h.last_error, h.consecutive_failures`
@@ -54,17 +54,18 @@ var (
 
 	insertHosts = db.DefineCommand("certificates.insert_hosts", `
 	INSERT INTO monitored_hosts (workspace_id, id, hostname, display_name, port, server_name, starttls, family, scan_interval,
-		state, owner_member_id, warn_days, critical_days, created_at, created_by, updated_at)
+		state, owner_member_id, tags, warn_days, critical_days, created_at, created_by, updated_at)
 	SELECT @ws, r.id, r.hostname, r.display_name, r.port, r.server_name, r.starttls, r.family, r.scan_interval, r.state,
-		r.owner, r.warn_days, r.critical_days, @now, @by, @now
+		r.owner, string_to_array(r.tags, ','), r.warn_days, r.critical_days, @now, @by, @now
 	FROM unnest(@ids::uuid[], @hostnames::text[], @display_names::text[], @ports::int[], @server_names::text[],
-		@starttls::text[], @families::text[], @intervals::text[], @states::text[], @owners::uuid[], @warn::int[], @critical::int[])
-		AS r(id, hostname, display_name, port, server_name, starttls, family, scan_interval, state, owner, warn_days, critical_days)`)
+		@starttls::text[], @families::text[], @intervals::text[], @states::text[], @owners::uuid[], @tags::text[], @warn::int[],
+		@critical::int[])
+		AS r(id, hostname, display_name, port, server_name, starttls, family, scan_interval, state, owner, tags, warn_days, critical_days)`)
 
 	updateHost = db.DefineCommand("certificates.update_host", `
 	UPDATE monitored_hosts
 	SET hostname = @hostname, display_name = @display_name, port = @port, server_name = @server_name, starttls = @starttls,
-		family = @family, scan_interval = @scan_interval, state = @state, owner_member_id = @owner, warn_days = @warn_days,
+		family = @family, scan_interval = @scan_interval, state = @state, owner_member_id = @owner, tags = @tags, warn_days = @warn_days,
 		critical_days = @critical_days, version = @version, updated_at = @now
 	WHERE workspace_id = @ws AND id = @id`)
 
@@ -84,21 +85,26 @@ var (
 	WHERE h.workspace_id = @ws AND h.hostname = ANY(@hostnames)
 	LIMIT 50000`)
 
-	insertTags = db.DefineCommand("certificates.insert_tags", `
-	INSERT INTO host_tags (workspace_id, host_id, tag)
-	SELECT @ws, r.host_id, r.tag FROM unnest(@hosts::uuid[], @tags::text[]) AS r(host_id, tag)
-	ON CONFLICT DO NOTHING`)
-	deleteTags = db.DefineCommand("certificates.delete_tags", `
-	DELETE FROM host_tags WHERE workspace_id = @ws AND host_id = @id`)
-	tagCounts = db.Define[nameCount]("certificates.tag_counts", `
-	SELECT tag AS name, count(*) AS count FROM host_tags WHERE workspace_id = @ws GROUP BY tag ORDER BY count(*) DESC, tag LIMIT 50`)
-
 	insertTokens = db.DefineCommand("certificates.insert_tokens", `
 	INSERT INTO host_tokens (workspace_id, host_id, origin, token)
 	SELECT @ws, r.host_id, @origin, r.token FROM unnest(@hosts::uuid[], @tokens::text[]) AS r(host_id, token)
 	ON CONFLICT DO NOTHING`)
 	deleteTokens = db.DefineCommand("certificates.delete_tokens", `
 	DELETE FROM host_tokens WHERE workspace_id = @ws AND host_id = ANY(@hosts) AND origin = @origin`)
+
+	// urgentHosts walks each of the statuses, worst first, in the order of their ends: whatever
+	// the size of the workspace it reads limit rows of each.
+	urgentHosts = db.Define[Host]("certificates.urgent_hosts", `
+	SELECT `+hostColumns+`
+	FROM unnest(@statuses::text[]) WITH ORDINALITY AS s(status, rank)
+	CROSS JOIN LATERAL (
+		SELECT * FROM monitored_hosts
+		WHERE workspace_id = @ws AND status = s.status AND state = 'active'
+			AND leaf_not_after < CASE WHEN s.status = ANY(@ending::text[]) THEN @until::timestamptz ELSE 'infinity' END
+		ORDER BY leaf_not_after, id
+		LIMIT @limit) AS h
+	ORDER BY s.rank, h.leaf_not_after, h.id
+	LIMIT @limit`)
 
 	anyHost = db.Define[bool]("certificates.any_host", `
 	SELECT EXISTS (SELECT 1 FROM monitored_hosts WHERE workspace_id = @ws)`)
@@ -122,11 +128,6 @@ type endpointRow struct {
 	Family     string    `db:"family"`
 }
 
-type nameCount struct {
-	Name  string `db:"name"`
-	Count int64  `db:"count"`
-}
-
 type foundHost struct {
 	ID          uuid.UUID `db:"id"`
 	Hostname    string    `db:"hostname"`
@@ -141,48 +142,31 @@ type foundHost struct {
 // PostgreSQL keeps.
 func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }
 
-// addHosts writes hosts that do not exist yet, with their tags, words and schedule.
-func addHosts(ctx context.Context, tx *db.Tx, hosts []Host, first func(Host) time.Time) error {
+// addHosts writes hosts that do not exist yet, with their tags, words and schedule (see
+// addSchedule for first).
+func addHosts(ctx context.Context, tx *db.Tx, hosts []Host, first time.Time) error {
 	n := len(hosts)
 	ids, names, display := make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	ports, server, starttls, families := make([]int32, n), make([]string, n), make([]string, n), make([]string, n)
 	intervals, states, owners := make([]string, n), make([]string, n), make([]*uuid.UUID, n)
-	warn, critical := make([]*int32, n), make([]*int32, n)
+	tags, warn, critical := make([]string, n), make([]*int32, n), make([]*int32, n)
 	for i, h := range hosts {
 		ids[i], names[i], display[i], ports[i], server[i] = h.ID, h.Hostname, h.DisplayName, h.Port, h.ServerName
 		starttls[i], families[i], intervals[i], states[i] = h.STARTTLS, h.Family, string(h.Interval), string(h.State)
-		owners[i], warn[i], critical[i] = orNil(h.OwnerID), h.WarnDays, h.CriticalDays
+		owners[i], tags[i], warn[i], critical[i] = orNil(h.OwnerID), strings.Join(h.Tags, ","), h.WarnDays, h.CriticalDays
 	}
 	_, err := insertHosts.Run(ctx, tx, db.Args{
 		"ids": ids, "hostnames": names, "display_names": display, "ports": ports, "server_names": server, "starttls": starttls,
-		"families": families, "intervals": intervals, "states": states, "owners": owners, "warn": warn, "critical": critical,
+		"families": families, "intervals": intervals, "states": states, "owners": owners, "tags": tags, "warn": warn, "critical": critical,
 		"by": orNull(tx.Actor.UserID),
 	})
 	if err != nil {
-		return err
-	}
-	if err := addTags(ctx, tx, hosts); err != nil {
 		return err
 	}
 	if err := addHostTokens(ctx, tx, hosts); err != nil {
 		return err
 	}
 	return addSchedule(ctx, tx, hosts, first)
-}
-
-func addTags(ctx context.Context, tx *db.Tx, hosts []Host) error {
-	var ids []uuid.UUID
-	var tags []string
-	for _, h := range hosts {
-		for _, t := range h.Tags {
-			ids, tags = append(ids, h.ID), append(tags, t)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	_, err := insertTags.Run(ctx, tx, db.Args{"hosts": ids, "tags": tags})
-	return err
 }
 
 func addHostTokens(ctx context.Context, tx *db.Tx, hosts []Host) error {
@@ -213,19 +197,13 @@ func saveHost(ctx context.Context, tx *db.Tx, h Host) error {
 	n, err := updateHost.Run(ctx, tx, db.Args{
 		"id": h.ID, "hostname": h.Hostname, "display_name": h.DisplayName, "port": h.Port, "server_name": h.ServerName,
 		"starttls": h.STARTTLS, "family": h.Family, "scan_interval": string(h.Interval), "state": string(h.State), "owner": h.OwnerID,
-		"warn_days": h.WarnDays, "critical_days": h.CriticalDays, "version": h.Version,
+		"tags": orEmpty(h.Tags), "warn_days": h.WarnDays, "critical_days": h.CriticalDays, "version": h.Version,
 	})
 	if err != nil {
 		return err
 	}
 	if n != 1 {
 		return fmt.Errorf("certificates.update_host: %d rows", n)
-	}
-	if _, err := deleteTags.Run(ctx, tx, db.Args{"id": h.ID}); err != nil {
-		return err
-	}
-	if err := addTags(ctx, tx, []Host{h}); err != nil {
-		return err
 	}
 	if _, err := deleteTokens.Run(ctx, tx, db.Args{"hosts": []uuid.UUID{h.ID}, "origin": "host"}); err != nil {
 		return err
@@ -238,6 +216,14 @@ func orNil(id uuid.NullUUID) *uuid.UUID {
 		return nil
 	}
 	return &id.UUID
+}
+
+// orEmpty keeps a list that nobody made from becoming null.
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }
 
 func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }

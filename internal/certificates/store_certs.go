@@ -92,9 +92,20 @@ var (
 	ORDER BY n.position
 	LIMIT 1000`)
 
-	// seeCert notes until when a certificate was served that a host has replaced.
-	seeCert = db.DefineCommand("certificates.see_certificate", `
-	UPDATE certificates SET last_seen_at = greatest(last_seen_at, @seen) WHERE workspace_id = @ws AND id = @id`)
+	// seeCerts notes until when certificates were served that hosts have replaced, in the
+	// order of their ids so that two batches never wait for each other in a circle.
+	seeCerts = db.DefineCommand("certificates.see_certificates", `
+	WITH seen AS (
+		SELECT c.id, max(r.seen) AS seen
+		FROM unnest(@ids::uuid[], @seen::timestamptz[]) AS r (id, seen)
+		JOIN certificates c ON c.workspace_id = @ws AND c.id = r.id
+		GROUP BY c.id
+	), locked AS (
+		SELECT c.id FROM certificates c WHERE c.workspace_id = @ws AND c.id IN (SELECT id FROM seen) ORDER BY c.id FOR UPDATE
+	)
+	UPDATE certificates c SET last_seen_at = greatest(c.last_seen_at, s.seen)
+	FROM seen s JOIN locked l ON l.id = s.id
+	WHERE c.workspace_id = @ws AND c.id = s.id`)
 
 	hostsOfCert = db.Define[Host]("certificates.hosts_of_certificate", `
 	SELECT `+hostColumns+`
@@ -174,6 +185,33 @@ func putCerts(ctx context.Context, tx *db.Tx, source string, certs []parsedCert)
 		}
 	}
 	return out, nil
+}
+
+// leave notes until when hosts that go showed what they showed.
+func leave(ctx context.Context, tx *db.Tx, hosts ...Host) error {
+	var snapshots, certs []uuid.UUID
+	var shown, served []time.Time
+	for _, h := range hosts {
+		if h.LastOKAt == nil {
+			continue
+		}
+		if h.SnapshotID.Valid {
+			snapshots, shown = append(snapshots, h.SnapshotID.UUID), append(shown, *h.LastOKAt)
+		}
+		if h.CertificateID.Valid {
+			certs, served = append(certs, h.CertificateID.UUID), append(served, *h.LastOKAt)
+		}
+	}
+	if len(snapshots) > 0 {
+		if _, err := leaveSnapshots.Run(ctx, tx, db.Args{"ids": snapshots, "seen": shown}); err != nil {
+			return err
+		}
+	}
+	if len(certs) == 0 {
+		return nil
+	}
+	_, err := seeCerts.Run(ctx, tx, db.Args{"ids": certs, "seen": served})
+	return err
 }
 
 func certArgs(certs []parsedCert) db.Args {

@@ -26,23 +26,95 @@ var (
 	hostItem = db.Define[HostItem]("certificates.host_item", `
 	SELECT `+hostItemColumns+` FROM monitored_hosts h WHERE h.workspace_id = @ws AND h.id = @id`).Called("host")
 
-	ownerCounts = db.Define[ownerCount]("certificates.owner_counts", `
-	SELECT o.owner_member_id AS id, u.name, o.count
-	FROM (
-		SELECT owner_member_id, count(*) AS count FROM monitored_hosts
-		WHERE workspace_id = @ws AND owner_member_id IS NOT NULL
-		GROUP BY owner_member_id ORDER BY count(*) DESC LIMIT 50) AS o
-	JOIN members m ON m.workspace_id = @ws AND m.id = o.owner_member_id
-	JOIN users u ON u.id = m.user_id
-	ORDER BY u.name, o.owner_member_id`)
+	// memberNames names owners that ownerNames does not know.
+	memberNames = db.Define[ownerName]("certificates.member_names", `
+	SELECT m.id, u.name FROM members m JOIN users u ON u.id = m.user_id
+	WHERE m.workspace_id = @ws AND m.id = ANY(@ids) LIMIT 200`)
 
-	hostList = db.DefineList(db.ListSpec[HostItem]{
-		Name: "certificates.hosts", Columns: hostItemColumns, From: "monitored_hosts h", Where: "h.workspace_id = @ws",
+	// ownerNames names the owners that a filter offers.
+	ownerNames = db.Define[ownerName]("certificates.owner_names", `
+	SELECT m.id, u.name
+	FROM (
+		SELECT key FROM (`+mostFrequent(countOwner)+`) AS frequent
+		UNION SELECT key FROM host_counts WHERE workspace_id = @ws AND kind = 'owner' AND NOT merged) AS o
+	JOIN members m ON m.workspace_id = @ws AND m.id = o.key::uuid
+	JOIN users u ON u.id = m.user_id
+	ORDER BY u.name, m.id`)
+
+	hostList = db.DefineList(hostSpec("certificates.hosts", hostItemColumns, func(h HostItem) hostKeys {
+		return hostKeys{h.ID, h.Hostname, h.Issuer, h.NotAfter, h.CreatedAt, h.LastScanAt, h.Status}
+	}))
+
+	// listedHosts is the same list for the page, which shows less and knows its owners by other
+	// means: both halve what a page costs.
+	listedHosts = db.DefineList(hostSpec("certificates.listed_hosts", `h.id, h.hostname, h.display_name, h.port, h.server_name, h.state,
+	h.owner_member_id, h.warn_days, h.critical_days, h.tags, h.created_at, h.status, h.status_detail, h.leaf_not_before,
+	h.leaf_not_after, h.issuer, h.key_description, h.last_scan_at`, func(h listedHost) hostKeys {
+		return hostKeys{h.ID, h.Hostname, h.Issuer, h.NotAfter, h.CreatedAt, h.LastScanAt, h.Status}
+	}))
+
+	expiringIn = db.Define[HostItem]("certificates.expiring_in", `
+	SELECT `+hostItemColumns+`
+	FROM monitored_hosts h
+	WHERE h.workspace_id = @ws AND h.leaf_not_after >= @from AND h.leaf_not_after < @until AND h.leaf_not_before IS NOT NULL
+	ORDER BY h.leaf_not_after, h.id
+	LIMIT 500`)
+)
+
+// listedHost is a row of the list of hosts.
+type listedHost struct {
+	ID           uuid.UUID     `db:"id"`
+	Hostname     string        `db:"hostname"`
+	DisplayName  string        `db:"display_name"`
+	Port         int32         `db:"port"`
+	ServerName   string        `db:"server_name"`
+	State        State         `db:"state"`
+	OwnerID      uuid.NullUUID `db:"owner_member_id"`
+	WarnDays     *int32        `db:"warn_days"`
+	CriticalDays *int32        `db:"critical_days"`
+	Tags         []string      `db:"tags"`
+	CreatedAt    time.Time     `db:"created_at"`
+	Status       Status        `db:"status"`
+	StatusDetail string        `db:"status_detail"`
+	NotBefore    *time.Time    `db:"leaf_not_before"`
+	NotAfter     time.Time     `db:"leaf_not_after"`
+	Issuer       string        `db:"issuer"`
+	Key          string        `db:"key_description"`
+	LastScanAt   *time.Time    `db:"last_scan_at"`
+}
+
+// host returns what the row knows of the host.
+func (h listedHost) host() Host {
+	return Host{
+		ID: h.ID, Hostname: h.Hostname, DisplayName: h.DisplayName, Port: h.Port, ServerName: h.ServerName, State: h.State,
+		OwnerID: h.OwnerID, WarnDays: h.WarnDays, CriticalDays: h.CriticalDays, Tags: h.Tags, CreatedAt: h.CreatedAt,
+		Status: h.Status, StatusDetail: h.StatusDetail, NotBefore: h.NotBefore, NotAfter: h.NotAfter, Issuer: h.Issuer,
+		Key: h.Key, LastScanAt: h.LastScanAt,
+	}
+}
+
+// hostKeys are the values by which hosts are sorted.
+type hostKeys struct {
+	id               uuid.UUID
+	hostname, issuer string
+	ends, created    time.Time
+	scanned          *time.Time
+	status           Status
+}
+
+// hostSpec is the list of hosts, for rows of any shape.
+func hostSpec[T any](name, columns string, keys func(T) hostKeys) db.ListSpec[T] {
+	by := func(expr, cast string, of func(hostKeys) string) db.SortBy[T] {
+		return db.SortBy[T]{Expr: expr, Cast: cast, Of: func(row T) string { return of(keys(row)) }}
+	}
+	return db.ListSpec[T]{
+		Name: name, Columns: columns, From: "monitored_hosts h", Where: "h.workspace_id = @ws",
 		Filters: map[string]string{
 			"word1": wordFilter("word1"), "word2": wordFilter("word2"), "word3": wordFilter("word3"), "word4": wordFilter("word4"),
 			"hostname": "h.hostname = @hostname",
 			"status":   "h.status = ANY(@statuses)",
 			"active":   "h.state = 'active'",
+			"in_time":  "h.status <> 'expired'",
 			"paused":   "h.state = 'paused'",
 			"from":     "h.leaf_not_after >= @expires_from",
 			"before":   "h.leaf_not_after < @expires_before",
@@ -52,94 +124,29 @@ var (
 			"no_owner": "h.owner_member_id IS NULL",
 			"ids":      "h.id = ANY(@ids)",
 		},
-		Sorts: map[string]db.SortBy[HostItem]{
-			"expires": {Expr: "h.leaf_not_after", Cast: "timestamptz", Of: func(h HostItem) string { return h.NotAfter.Format(time.RFC3339Nano) }},
-			"host":    {Expr: "h.hostname", Cast: `text COLLATE "C"`, Of: func(h HostItem) string { return h.Hostname }},
-			"issuer":  {Expr: "h.issuer", Cast: `text COLLATE "C"`, Of: func(h HostItem) string { return h.Issuer }},
-			"status":  {Expr: "h.severity", Cast: "smallint", Of: func(h HostItem) string { return strconv.Itoa(int(h.Status.Severity())) }},
-			"scanned": {Expr: "coalesce(h.last_scan_at, '-infinity')", Cast: "timestamptz", Of: func(h HostItem) string {
-				if h.LastScanAt == nil {
+		Sorts: map[string]db.SortBy[T]{
+			"expires": by("h.leaf_not_after", "timestamptz", func(k hostKeys) string { return k.ends.Format(time.RFC3339Nano) }),
+			"host":    by("h.hostname", `text COLLATE "C"`, func(k hostKeys) string { return k.hostname }),
+			"issuer":  by("h.issuer", `text COLLATE "C"`, func(k hostKeys) string { return k.issuer }),
+			"status":  by("h.severity", "smallint", func(k hostKeys) string { return strconv.Itoa(int(k.status.Severity())) }),
+			"scanned": by("coalesce(h.last_scan_at, '-infinity')", "timestamptz", func(k hostKeys) string {
+				if k.scanned == nil {
 					return "-infinity"
 				}
-				return h.LastScanAt.Format(time.RFC3339Nano)
-			}},
-			"created": {Expr: "h.created_at", Cast: "timestamptz", Of: func(h HostItem) string { return h.CreatedAt.Format(time.RFC3339Nano) }},
+				return k.scanned.Format(time.RFC3339Nano)
+			}),
+			"created": by("h.created_at", "timestamptz", func(k hostKeys) string { return k.created.Format(time.RFC3339Nano) }),
 		},
-		Default: "expires", IDExpr: "h.id", ID: func(h HostItem) uuid.UUID { return h.ID },
-	})
-
-	summary = db.Define[summaryRow]("certificates.summary", `
-	SELECT
-		`+capped("true")+` AS total,
-		`+capped("state = 'active' AND status = 'expired'")+` AS expired,
-		`+capped("state = 'active' AND leaf_not_after >= @now AND leaf_not_after < @soon")+` AS soon,
-		`+capped("state = 'active' AND status = ANY(@failing)")+` AS failing,
-		`+capped("state = 'active' AND status = ANY(@misconfigured)")+` AS misconfigured,
-		`+capped("state = 'active' AND status = 'valid'")+` AS healthy,
-		`+capped("state = 'active' AND status = ANY(@attention)")+` AS attention,
-		`+capped("state = 'paused'")+` AS paused`)
-
-	// expiringWeeks counts certificates by the week in which they end, 0 for the coming seven
-	// days. Counting stops where no bar could be told from another.
-	expiringWeeks = db.Define[weekRow]("certificates.expiring_weeks", `
-	SELECT floor(extract(epoch FROM (leaf_not_after - @now)) / 604800)::int AS week, count(*) AS count
-	FROM (
-		SELECT leaf_not_after FROM monitored_hosts
-		WHERE workspace_id = @ws AND leaf_not_after >= @now AND leaf_not_after < @until AND state = 'active'
-		ORDER BY leaf_not_after LIMIT 10000) AS soon
-	GROUP BY 1
-	ORDER BY 1`)
-
-	issuerCounts = db.Define[nameCount]("certificates.issuer_counts", `
-	SELECT issuer AS name, count(*) AS count
-	FROM (SELECT issuer FROM monitored_hosts WHERE workspace_id = @ws AND issuer <> '' LIMIT 10000) AS sample
-	GROUP BY issuer ORDER BY count(*) DESC, issuer LIMIT 50`)
-
-	expiringIn = db.Define[HostItem]("certificates.expiring_in", `
-	SELECT `+hostItemColumns+`
-	FROM monitored_hosts h
-	WHERE h.workspace_id = @ws AND h.leaf_not_after >= @from AND h.leaf_not_after < @until AND h.leaf_not_before IS NOT NULL
-	ORDER BY h.leaf_not_after, h.id
-	LIMIT 500`)
-
-	urgentHosts = db.Define[HostItem]("certificates.urgent_hosts", `
-	SELECT `+hostItemColumns+`
-	FROM monitored_hosts h
-	WHERE h.workspace_id = @ws AND h.state = 'active' AND (
-		(h.leaf_not_after < @until AND h.status IN ('expired', 'critical', 'expiring')) OR h.status = ANY(@failing))
-	ORDER BY h.severity, h.leaf_not_after, h.id
-	LIMIT @limit`)
-)
+		Default: "expires", IDExpr: "h.id", ID: func(row T) uuid.UUID { return keys(row).id },
+	}
+}
 
 // wordFilter asks for hosts with a word that begins with the argument.
 func wordFilter(arg string) string {
 	return `h.id IN (SELECT t.host_id FROM host_tokens t WHERE t.workspace_id = @ws AND t.token >= @` + arg + `_from AND t.token < @` + arg + `_upto)`
 }
 
-// capped counts hosts of the workspace and stops where the pages say "10,000+".
-func capped(cond string) string {
-	return "(SELECT count(*) FROM (SELECT 1 FROM monitored_hosts WHERE workspace_id = @ws AND " + cond +
-		" LIMIT " + strconv.Itoa(db.CountCap+1) + ") AS c)"
-}
-
-type summaryRow struct {
-	Total         int64 `db:"total"`
-	Expired       int64 `db:"expired"`
-	Soon          int64 `db:"soon"`
-	Failing       int64 `db:"failing"`
-	Misconfigured int64 `db:"misconfigured"`
-	Healthy       int64 `db:"healthy"`
-	Attention     int64 `db:"attention"`
-	Paused        int64 `db:"paused"`
-}
-
-type weekRow struct {
-	Week  int32 `db:"week"`
-	Count int64 `db:"count"`
-}
-
-type ownerCount struct {
-	ID    uuid.UUID `db:"id"`
-	Name  string    `db:"name"`
-	Count int64     `db:"count"`
+type ownerName struct {
+	ID   uuid.UUID `db:"id"`
+	Name string    `db:"name"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -123,20 +124,42 @@ var (
 		@durations::int[], @classes::text[], @changed::bool[]) AS r
 	ON CONFLICT DO NOTHING`)
 
-	setResult = db.DefineCommand("certificates.set_result", `
-	UPDATE monitored_hosts
-	SET status = @status, severity = @severity, status_detail = @status_detail, leaf_not_before = @not_before,
-		leaf_not_after = @not_after, issuer = @issuer, subject = @subject, key_description = @key, snapshot_id = @snapshot,
-		certificate_id = @certificate, last_scan_at = @last_scan_at, last_ok_at = @last_ok_at,
-		last_error_class = @error_class, last_error = @error, consecutive_failures = @failures
-	WHERE workspace_id = @ws AND id = @id`)
+	setResults = db.DefineCommand("certificates.set_results", `
+	UPDATE monitored_hosts h
+	SET status = r.status, severity = r.severity, status_detail = r.status_detail, leaf_not_before = r.not_before,
+		leaf_not_after = r.not_after, issuer = r.issuer, subject = r.subject, key_description = r.key, snapshot_id = r.snapshot,
+		certificate_id = r.certificate, last_scan_at = r.last_scan_at, last_ok_at = r.last_ok_at,
+		last_error_class = r.error_class, last_error = r.error, consecutive_failures = r.failures
+	FROM unnest(@ids::uuid[], @statuses::text[], @severities::smallint[], @details::text[], @not_befores::timestamptz[],
+		@not_afters::timestamptz[], @issuers::text[], @subjects::text[], @keys::text[], @snapshots::uuid[], @certificates::uuid[],
+		@last_scans::timestamptz[], @last_oks::timestamptz[], @error_classes::text[], @errors::text[], @failures::int[])
+		AS r (id, status, severity, status_detail, not_before, not_after, issuer, subject, key, snapshot, certificate, last_scan_at,
+			last_ok_at, error_class, error, failures)
+	WHERE h.workspace_id = @ws AND h.id = r.id`)
 
 	snapshotsByHash = db.Define[snapshotKey]("certificates.snapshots_by_hash", `
 	SELECT id, facts_hash FROM tls_snapshots WHERE workspace_id = @ws AND facts_hash = ANY(@hashes) LIMIT 1000`)
-	insertSnapshot = db.DefineCommand("certificates.insert_snapshot", `
-	INSERT INTO tls_snapshots (workspace_id, id, facts_hash, facts, leaf_id, chain, created_at)
-	VALUES (@ws, @id, @hash, @facts, @leaf, @chain, @now)
+	insertSnapshots = db.DefineCommand("certificates.insert_snapshots", `
+	INSERT INTO tls_snapshots (workspace_id, id, facts_hash, facts, leaf_id, chain, created_at, last_seen_at)
+	SELECT @ws, r.id, r.hash, r.facts::jsonb, r.leaf, r.chain::uuid[], @now, @now
+	FROM unnest(@ids::uuid[], @hashes::bytea[], @facts::text[], @leaves::uuid[], @chains::text[]) AS r (id, hash, facts, leaf, chain)
+	ORDER BY r.hash
 	ON CONFLICT (workspace_id, facts_hash) DO NOTHING`)
+	// reviveSnapshots keeps the sweep away from old snapshots that are shown again. It waits
+	// for a sweep that is about to remove one, which then is gone for whoever reads next.
+	reviveSnapshots = db.DefineCommand("certificates.revive_snapshots", `
+	UPDATE tls_snapshots SET last_seen_at = @now
+	WHERE workspace_id = @ws AND facts_hash = ANY(@hashes) AND last_seen_at < @now::timestamptz - interval '30 days'`)
+	// leaveSnapshots notes until when snapshots were shown that hosts show no more.
+	leaveSnapshots = db.DefineCommand("certificates.leave_snapshots", `
+	WITH seen AS (
+		SELECT r.id, max(r.seen) AS seen FROM unnest(@ids::uuid[], @seen::timestamptz[]) AS r (id, seen) GROUP BY r.id
+	), locked AS (
+		SELECT s.id FROM tls_snapshots s WHERE s.workspace_id = @ws AND s.id IN (SELECT id FROM seen) ORDER BY s.id FOR UPDATE
+	)
+	UPDATE tls_snapshots s SET last_seen_at = greatest(s.last_seen_at, r.seen)
+	FROM seen r JOIN locked l ON l.id = r.id
+	WHERE s.workspace_id = @ws AND s.id = r.id`)
 	snapshotByID = db.Define[Snapshot]("certificates.snapshot", `
 	SELECT id, facts, leaf_id, chain, created_at FROM tls_snapshots WHERE workspace_id = @ws AND id = @id`).Called("snapshot")
 	snapshotsByID = db.Define[Snapshot]("certificates.snapshots_by_id", `
@@ -188,8 +211,23 @@ var (
 	// allowLongSweep lifts the time limit of statements for the rest of a transaction.
 	allowLongSweep = db.DefineSystem[string]("certificates.allow_long_sweep", `
 	SELECT set_config('statement_timeout', '1500000', true)`)
-	expireObservations = db.DefineSystemCommand("certificates.expire_observations", `
-	DELETE FROM scan_observations WHERE scanned_at < @before`)
+	ensureObservations = db.DefineSystem[string]("certificates.ensure_observations", `
+	SELECT ensure_observation_partition(@day::date)`)
+	dropObservations = db.DefineSystem[int32]("certificates.drop_observations", `
+	SELECT drop_observation_partitions(@before::date)`)
+	expireSnapshots = db.DefineSystemCommand("certificates.expire_snapshots", `
+	DELETE FROM tls_snapshots s
+	WHERE s.last_seen_at < @before AND NOT EXISTS (
+		SELECT 1 FROM monitored_hosts h WHERE h.workspace_id = s.workspace_id AND h.snapshot_id = s.id)`)
+	// expireCerts removes what only scans have met and nobody has touched.
+	expireCerts = db.DefineSystemCommand("certificates.expire_certificates", `
+	DELETE FROM certificates c
+	WHERE c.last_seen_at < @before AND c.source = 'scan' AND c.owner_member_id IS NULL AND c.version = 1
+		AND NOT EXISTS (
+			SELECT 1 FROM monitored_hosts h WHERE h.workspace_id = c.workspace_id AND h.certificate_id = c.id)
+		AND NOT EXISTS (
+			SELECT 1 FROM tls_snapshots s CROSS JOIN unnest(s.chain) AS link (id)
+			WHERE s.workspace_id = c.workspace_id AND link.id = c.id)`)
 	expireScans = db.DefineSystemCommand("certificates.expire_scans", `
 	DELETE FROM scans WHERE requested_at < @before`)
 )
@@ -211,12 +249,47 @@ type dayRow struct {
 }
 
 // saveResult writes what a scan changed of a host.
-func saveResult(ctx context.Context, tx *db.Tx, h Host) error {
-	_, err := setResult.Run(ctx, tx, db.Args{
-		"id": h.ID, "status": string(h.Status), "severity": h.Status.Severity(), "status_detail": h.StatusDetail,
-		"not_before": h.NotBefore, "not_after": h.NotAfter, "issuer": h.Issuer, "subject": h.Subject, "key": h.Key,
-		"snapshot": h.SnapshotID, "certificate": h.CertificateID, "last_scan_at": h.LastScanAt, "last_ok_at": h.LastOKAt,
-		"error_class": h.LastErrorClass, "error": h.LastError, "failures": h.Failures,
+func saveResult(ctx context.Context, tx *db.Tx, h Host) error { return saveResults(ctx, tx, []Host{h}) }
+
+// saveResults writes what scans changed of hosts that are locked or were just written.
+func saveResults(ctx context.Context, tx *db.Tx, hosts []Host) error {
+	n := len(hosts)
+	ids, snapshots, certs := make([]uuid.UUID, n), make([]uuid.NullUUID, n), make([]uuid.NullUUID, n)
+	statuses, severities, details := make([]string, n), make([]int16, n), make([]string, n)
+	befores, afters, issuers, subjects := make([]*time.Time, n), make([]time.Time, n), make([]string, n), make([]string, n)
+	keys, scans, oks := make([]string, n), make([]*time.Time, n), make([]*time.Time, n)
+	classes, errs, failures := make([]string, n), make([]string, n), make([]int32, n)
+	for i, h := range hosts {
+		ids[i], snapshots[i], certs[i] = h.ID, h.SnapshotID, h.CertificateID
+		statuses[i], severities[i], details[i] = string(h.Status), h.Status.Severity(), h.StatusDetail
+		befores[i], afters[i], issuers[i], subjects[i], keys[i] = h.NotBefore, h.NotAfter, h.Issuer, h.Subject, h.Key
+		scans[i], oks[i], classes[i], errs[i], failures[i] = h.LastScanAt, h.LastOKAt, h.LastErrorClass, h.LastError, h.Failures
+	}
+	_, err := setResults.Run(ctx, tx, db.Args{
+		"ids": ids, "statuses": statuses, "severities": severities, "details": details, "not_befores": befores, "not_afters": afters,
+		"issuers": issuers, "subjects": subjects, "keys": keys, "snapshots": snapshots, "certificates": certs, "last_scans": scans,
+		"last_oks": oks, "error_classes": classes, "errors": errs, "failures": failures,
 	})
 	return err
+}
+
+// insertAll stores snapshots by their hashes. clash is true when somebody else stored the
+// same facts meanwhile: their row stays, and its id is another one.
+func insertAll(ctx context.Context, tx *db.Tx, snapshots []Snapshot, hashes [][]byte) (clash bool, err error) {
+	n := len(snapshots)
+	if n == 0 {
+		return false, nil
+	}
+	ids, facts, leaves, chains := make([]uuid.UUID, n), make([]string, n), make([]uuid.NullUUID, n), make([]string, n)
+	for i, s := range snapshots {
+		ids[i], facts[i], leaves[i] = s.ID, string(s.Facts), s.LeafID
+		// A list of lists is no array of PostgreSQL unless all are as long; each goes as text.
+		list := make([]string, len(s.Chain))
+		for k, id := range s.Chain {
+			list[k] = id.String()
+		}
+		chains[i] = "{" + strings.Join(list, ",") + "}"
+	}
+	added, err := insertSnapshots.Run(ctx, tx, db.Args{"ids": ids, "hashes": hashes, "facts": facts, "leaves": leaves, "chains": chains})
+	return added < int64(n), err
 }

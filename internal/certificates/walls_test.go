@@ -3,6 +3,7 @@ package certificates
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func TestSnapshotsCannotBeChangedByTheProgram(t *testing.T) {
 	w.scanNow(w.add(w.serve(w.ca.leaf(time.Now(), "shop.test", 80*day)), "shop.test"))
 	for _, role := range []string{"vigilo_app", "vigilo_system"} {
 		for _, sql := range []string{`UPDATE tls_snapshots SET facts = '{}'`, `DELETE FROM tls_snapshots`, `TRUNCATE tls_snapshots`} {
+			if role == "vigilo_system" && strings.HasPrefix(sql, "DELETE") {
+				continue // the daily sweep
+			}
 			err := w.as(role, sql)
 			if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "42501" {
 				t.Errorf("%s as %s: %v, want permission denied", sql, role, err)
@@ -102,7 +106,7 @@ func TestSchedulerSeesNothingButTheSchedule(t *testing.T) {
 	for _, table := range w.Module().Tables {
 		err := w.as("vigilo_system", `SELECT * FROM `+table)
 		switch table {
-		case "host_schedule":
+		case "host_schedule", "scan_cursors":
 			if err != nil {
 				t.Errorf("%s: %v", table, err)
 			}
@@ -209,13 +213,16 @@ func TestOtherModulesReadWhatTheyWerePromised(t *testing.T) {
 		if has, err := w.HasHost(ctx, tx); !has || err != nil {
 			t.Errorf("has a host: %t, %v", has, err)
 		}
-		items, err := w.HomeItems(ctx, tx, 5)
-		if err != nil || len(items) != 1 || items[0].Title != soon.Title() || items[0].Tone != "is-crit" {
-			t.Errorf("home: %+v, %v", items, err)
-		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	var home func() []HomeItem
+	if err := w.d.ReadBatch(t.Context(), w.viewer, func(b *db.Batch) { home = w.QueueHome(b, 5) }); err != nil {
+		t.Fatal(err)
+	}
+	if items := home(); len(items) != 1 || items[0].Title != soon.Title() || items[0].Tone != "is-crit" {
+		t.Errorf("home: %+v", items)
 	}
 }

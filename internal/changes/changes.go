@@ -297,10 +297,8 @@ func (s *Service) Change(ctx context.Context, a db.Actor, ref string) (Change, e
 	return out, err
 }
 
-// HasChange reports whether the workspace has any change.
-func (s *Service) HasChange(ctx context.Context, tx *db.Tx) (bool, error) {
-	return anyChange.One(ctx, tx, nil)
-}
+// HasChange reads whether the workspace has any change.
+func (s *Service) HasChange(b *db.Batch) *db.Result[bool] { return anyChange.Queue(b, nil) }
 
 func errUnknownPerson(field string) error {
 	return fault.InvalidField(field, "unknown_member", "This person is not an active member of the workspace.")

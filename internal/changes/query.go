@@ -219,17 +219,20 @@ func Excluded(c Change) map[uuid.UUID]string {
 	return out
 }
 
-// Waiting returns what waits for the actor: to be reworked, started, ended or reviewed.
-func (s *Service) Waiting(ctx context.Context, tx *db.Tx, limit int) ([]Item, error) {
-	return itemsWaiting.All(ctx, tx, db.Args{"me": tx.Actor.UserID, "limit": limit})
+// QueueWaiting reads what waits for the actor: to be reworked, started, ended, reviewed. The
+// answer is there once the batch has run.
+func (s *Service) QueueWaiting(b *db.Batch, a db.Actor, limit int) *db.Result[Item] {
+	return itemsWaiting.Queue(b, db.Args{"me": a.UserID, "limit": limit})
 }
 
-// Upcoming returns what is approved or scheduled and begins within some days, soonest first.
-func (s *Service) Upcoming(ctx context.Context, tx *db.Tx, days, limit int) ([]Item, error) {
-	items, err := s.InWindow(ctx, tx, tx.Now, tx.Now.AddDate(0, 0, days), WindowFilter{
-		States: []State{lifecycle.Approved, lifecycle.Scheduled, lifecycle.InProgress},
+// QueueUpcoming reads what is approved, scheduled or under way within some days, soonest
+// first.
+func (s *Service) QueueUpcoming(b *db.Batch, days int) *db.Result[Item] {
+	now := b.Now()
+	return itemsInWindow.Queue(b, db.Args{
+		"from": now, "until": now.AddDate(0, 0, days), "owner": uuid.NullUUID{}, "asset": uuid.NullUUID{},
+		"states": words([]State{lifecycle.Approved, lifecycle.Scheduled, lifecycle.InProgress}),
 	})
-	return items[:min(len(items), limit)], err
 }
 
 // assetReferrer keeps an asset that changes name from being deleted.

@@ -135,7 +135,7 @@ func (w *world) seed(ctx context.Context) (Demo, error) {
 		})
 	}
 	if len(known) == 0 {
-		if err := w.seedContent(ctx, spaces["acme"], users["priya@acme.example"]); err != nil {
+		if err := w.seedContent(ctx, spaces["acme"], users); err != nil {
 			return Demo{}, err
 		}
 	}

@@ -67,7 +67,7 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	made["group"] = p.create(t, token, slug, "/groups", fmt.Sprintf(`{"name":%q}`, marker))
 	made["rule"] = p.create(t, token, slug, "/alert-rules", fmt.Sprintf(
 		`{"name":%q,"trigger":"expiring_soon","threshold_days":21,"severity":"high","emails":[%q]}`, marker, marker+"@example.test"))
-	p.furnishApprovals(t, token, slug, made)
+	p.furnishApprovals(t, token, slug, strconv.Quote(marker))
 	made["silence"] = p.planSilence(t, token, slug, strconv.Quote(marker))
 	a := p.json(t, token, http.MethodPost, "/ws/"+slug+"/api/v1/invitations", fmt.Sprintf(`{"email":%q,"role":"member"}`, marker+"@example.test"))
 	ok(t, a, http.StatusCreated, "invite")
@@ -100,11 +100,12 @@ func (p *program) furnish(t *testing.T, slug string) map[string]string {
 	return made
 }
 
-// furnishApprovals adds a policy, a delegation and an absence.
-func (p *program) furnishApprovals(t *testing.T, token, slug string, made map[string]string) {
+// furnishApprovals adds a policy, a delegation and an absence with a text, which is written
+// in JSON.
+func (p *program) furnishApprovals(t *testing.T, token, slug, text string) {
 	t.Helper()
-	made["policy"] = p.create(t, token, slug, "/approval-policies", fmt.Sprintf(
-		`{"name":%q,"match":{"asset_tags":[%q]},"stages":[{"order":5,"name":%q,"mode":"any","sources":[{"kind":"role","role":"approver"}]}]}`, marker, marker, marker))
+	p.create(t, token, slug, "/approval-policies", fmt.Sprintf(
+		`{"name":%s,"match":{"asset_tags":[%s]},"stages":[{"order":5,"name":%s,"mode":"any","sources":[{"kind":"role","role":"approver"}]}]}`, text, text, text))
 	var people struct {
 		Items []struct {
 			UserID string `json:"user_id"`
@@ -119,12 +120,12 @@ func (p *program) furnishApprovals(t *testing.T, token, slug string, made map[st
 	to := time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)
 	for _, m := range people.Items {
 		if m.Role == "approver" || m.Role == "admin" {
-			made["delegation"] = p.create(t, token, slug, "/delegations", fmt.Sprintf(
-				`{"delegate_id":%q,"kind":"assist","start":%q,"end":%q,"reason":%q}`, m.UserID, from, to, marker))
+			p.create(t, token, slug, "/delegations", fmt.Sprintf(
+				`{"delegate_id":%q,"kind":"assist","start":%q,"end":%q,"reason":%s}`, m.UserID, from, to, text))
 			break
 		}
 	}
-	p.create(t, token, slug, "/absences", fmt.Sprintf(`{"start":%q,"end":%q,"reason":%q}`, to, time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339), marker))
+	p.create(t, token, slug, "/absences", fmt.Sprintf(`{"start":%q,"end":%q,"reason":%s}`, to, time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339), text))
 }
 
 // planSilence silences hosts with a tag, which is the comment, too, and is written in JSON.
@@ -145,10 +146,11 @@ func (p *program) recordPaths(t *testing.T, slug string) []string {
 		"/certificates/{id}": "monitored_hosts", "/certificates/stored/{id}": "certificates", "/alert-rules/{id}": "alert_rules", "/alerts/{id}": "alerts",
 		"/alert-silences/{id}":   "alert_silences",
 		"/governance/audit/{id}": "audit.event", "/members/{id}": "members", "/members/groups/{id}": "people_groups",
-		"/integrations/{id}": "webhook_endpoints", "/settings/approval-policies/{id}": "approval_policies",
-		"/settings/delegations/{id}": "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",
-		"/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
-		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes", "/changes/{key}": "change_requests", "/changes/templates/{id}": "change_templates",
+		"/integrations/{id}": "webhook_endpoints", "/assets/{id}": "assets", "/assets/relationships/{id}": "asset_relationships",
+		"/tasks/{id}": "tasks", "/settings/maintenance/{id}": "freezes",
+		"/settings/approval-policies/{id}": "approval_policies",
+		"/settings/delegations/{id}":       "approval_delegations", "/account/away/delegations/{id}": "approval_delegations",
+		"/changes/{key}": "change_requests", "/changes/templates/{id}": "change_templates",
 	}
 	var out []string
 	for _, r := range sortedRoutes(p) {

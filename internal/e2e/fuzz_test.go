@@ -132,6 +132,8 @@ func (f *fuzzer) replace() {
 		{"alert_rules", "/alert-rules", `{"name":"%s","trigger":"expired","severity":"high"}`},
 		{"invitations", "/invitations", `{"email":"%s@example.test","role":"viewer"}`},
 		{"group_mappings", "/group-mappings", `{"claim_value":"%s","role":"viewer"}`},
+		{"assets", "/assets", `{"name":"%s","ci_type":"server"}`},
+		{"tasks", "/tasks", `{"title":"%s"}`},
 	} {
 		for i := len(ids[thing.table]); i < 2; i++ {
 			f.create(f.t, f.tok, "acme", thing.path, fmt.Sprintf(thing.body, fmt.Sprintf("again-%d-%d", f.n, i)))
@@ -181,7 +183,9 @@ func (f *fuzzer) try(r request) {
 	// Some reading is recorded, such as an export.
 	if a.status >= 400 && r.route.Method != http.MethodGet && !r.mayRecord {
 		for table, sum := range now {
-			if f.then[table] != sum {
+			// An owner is refused what only platform admins may do, and refusals are recorded.
+			refusal := a.status == http.StatusForbidden && strings.HasPrefix(table, "audit.")
+			if f.then[table] != sum && !refusal {
 				f.t.Errorf("%s: status %d, but %s changed", r, a.status, table)
 			}
 		}
@@ -316,6 +320,8 @@ func tableOf(pattern, name string) string {
 		return "webhook_deliveries"
 	case "filter":
 		return "audit_filters"
+	case "dependency":
+		return "task_dependencies"
 	}
 	for _, p := range []struct{ part, table string }{
 		{"/certificates/stored/", "certificates"},
@@ -337,6 +343,9 @@ func tableOf(pattern, name string) string {
 		{"/deliveries/", "webhook_deliveries"},
 		{"/notifications/", "notifications"},
 		{"/tokens/", "api_tokens"},
+		{"relationships/", "asset_relationships"},
+		{"/assets/", "assets"},
+		{"/tasks/", "tasks"},
 	} {
 		if strings.Contains(pattern, p.part+"{"+name+"}") {
 			return p.table
@@ -350,6 +359,7 @@ func (f *fuzzer) query(r web.Route) string {
 	names := []string{
 		"q", "sort", "cursor", "status", "state", "tag", "issuer", "owner", "view", "format", "window", "from", "to", "actor", "action", "target",
 		"target_type", "outcome", "category", "rule", "severity", "acknowledged", "host", "show", "month", "id", "scope", "hostname", "name",
+		"ci_type", "environment", "criticality", "team", "focus", "depth", "open", "assignee", "gate", "blocked", "parent_type", "parent_id", "direction",
 	}
 	if op := f.operation(r); op != nil {
 		names = nil

@@ -79,6 +79,26 @@ func (f *fuzzer) likely(name string) string {
 		return "10.20.0.0/16"
 	case name == "host":
 		return "127.0.0.1"
+	case name == "predecessor" || name == "other" || name == "choice" || name == "focus" || name == "open":
+		table := map[bool]string{true: "tasks", false: "assets"}[name == "predecessor"]
+		if ids := f.ids[table]; len(ids) > 0 {
+			return pick(f, ids...)
+		}
+		return f.uuid()
+	case name == "ci_type":
+		return pick(f, "server", "service", "database")
+	case name == "environment":
+		return pick(f, "prod", "dev")
+	case name == "criticality":
+		return pick(f, "low", "critical")
+	case name == "lifecycle":
+		return pick(f, "active", "planned")
+	case name == "parent_type":
+		return "asset"
+	case name == "due":
+		return "2030-01-02T03:04"
+	case name == "direction":
+		return pick(f, "below depends_on", "above hosts")
 	case name == "expires" || name == "expires_at":
 		return "2030-01-02"
 	default:
@@ -167,7 +187,7 @@ func (f *fuzzer) fitting(s *huma.Schema, name string, depth int) any {
 	if strings.HasSuffix(name, "_id") || strings.HasSuffix(name, "ids") || s.Format == "uuid" {
 		table := map[string]string{
 			"member_ids": "members", "members": "members", "group_ids": "people_groups", "webhook_ids": "webhook_endpoints",
-			"target_host_ids": "monitored_hosts", "ids": "notifications",
+			"target_host_ids": "monitored_hosts", "ids": "notifications", "parent_id": "assets",
 		}[name]
 		if ids := f.ids[table]; len(ids) > 0 && f.chance(80) {
 			return pick(f, ids...)
@@ -255,6 +275,9 @@ func (f *fuzzer) collectForms() []pageForm {
 	paths := append(pagePaths(f.program), "/ws/acme/governance/audit/filters/new?q=host")
 	if hosts := f.ids["monitored_hosts"]; len(hosts) > 0 {
 		paths = append(paths, "/ws/acme/certificates/remove?id="+hosts[0], "/ws/acme/certificates/tag?id="+hosts[0])
+	}
+	if assets := f.ids["assets"]; len(assets) > 0 {
+		paths = append(paths, "/ws/acme/assets/edit?id="+assets[0], "/ws/acme/assets/retire?id="+assets[0], "/ws/acme/tasks?view=all")
 	}
 	for _, r := range sortedRoutes(f.program) {
 		if r.Method != http.MethodGet || r.API || notAPage(r) || strings.Count(r.Pattern, "{") < 2 {

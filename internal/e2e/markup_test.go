@@ -115,7 +115,18 @@ func (p *program) hostileNames(t *testing.T) string {
 	p.create(t, token, "acme", "/group-mappings", `{"claim_value":`+text+`,"role":"viewer"}`)
 	ok(t, p.post(t, "owner@acme.test", "/ws/acme/governance/audit/filters", url.Values{"name": {hostile}, "query": {"q=host"}, "q": {"host"}}.Encode()), http.StatusSeeOther, "save a filter")
 
+	asset := fmt.Sprintf(`{"name":%s,"ci_type":"%%s","team":%[1]s,"tags":[%[1]s],"description":%[1]s,"external_id":%[1]s,"provider":"%%s","custom_fields":{%[1]s:%[1]s}}`, text)
+	below := p.create(t, token, "acme", "/assets", fmt.Sprintf(asset, "database", "aws"))
+	above := p.create(t, token, "acme", "/assets", fmt.Sprintf(asset, "service", "gcp"))
+	p.create(t, token, "acme", "/asset-relationships", fmt.Sprintf(`{"from":%q,"to":%q,"note":%s}`, above, below, text))
+	first := p.create(t, token, "acme", "/tasks", fmt.Sprintf(`{"title":%s,"description":%[1]s,"parent_type":"asset","parent_id":%q,"assignee":"owner@acme.test"}`, text, below))
+	next := p.create(t, token, "acme", "/tasks", fmt.Sprintf(`{"title":%s,"assignee":"hostile@acme.test"}`, text))
+	p.create(t, token, "acme", "/tasks/"+next+"/dependencies", fmt.Sprintf(`{"predecessor":%q}`, first))
 	p.planSilence(t, token, "acme", text)
+	p.create(t, token, "acme", "/freezes", fmt.Sprintf(
+		`{"name":%s,"kind":"hard","reason":%[1]s,"owner":%q,"state":"active","scope":{"asset_tags":[%[1]s],"asset_ids":[%[3]q],"service_ids":[%[4]q]},"schedule":{"starts_at":"2031-01-02T03:04:00Z"}}`,
+		text, user.ID, below, above))
+	p.furnishApprovals(t, token, "acme", text)
 
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()

@@ -202,7 +202,7 @@ func TestSeveralProcessesShareOneDatabase(t *testing.T) {
 		server := httptest.NewTLSServer(http.NotFoundHandler())
 		t.Cleanup(server.Close)
 		addr := server.Listener.Addr().(*net.TCPAddr)
-		first.create(t, token, "acme", "/hosts", fmt.Sprintf(`{"hostname":"127.0.0.1","port":%d,"scan_interval":"5m"}`, addr.Port))
+		first.create(t, token, "acme", "/hosts", fmt.Sprintf(`{"hostname":"127.0.0.1","port":%d,"scan_interval":"24h"}`, addr.Port))
 	}
 	everyHostHas := func(n int) {
 		t.Helper()
@@ -220,6 +220,9 @@ func TestSeveralProcessesShareOneDatabase(t *testing.T) {
 	moveSlots := func() {
 		t.Helper()
 		if _, err := root.Exec(ctx, `UPDATE host_schedule SET next_at = now(), lease_until = NULL`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := root.Exec(ctx, `UPDATE scan_cursors SET next_at = now() WHERE interval_s = 0`); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -60,7 +60,7 @@ func (p *program) idsOf(t *testing.T, slug string) map[string][]string {
 
 // volatile are columns that move without anybody attacking: what the program itself writes
 // while it works in the background.
-const volatile = "last_seen_at|last_used_at|next_at|lease_until|last_scan_at"
+const volatile = "last_seen_at|last_used_at|next_at|lease_until|last_scan_at|taken_s|taken_host"
 
 // fingerprint stands for everything that a workspace holds.
 func (p *program) fingerprint(t *testing.T, slug string) map[string]string {

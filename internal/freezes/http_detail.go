@@ -95,7 +95,7 @@ func (s *Service) showFreeze(r *web.Request) error {
 		next = nil
 	}
 	v := views.Detail{
-		Head: s.header(r, f, ""), Reason: textLines(f.Reason), Next: views.Next{Spans: spans(r, f, next), Text: f.ScheduleText() + "."},
+		Head: s.header(r, f, ""), Reason: textLines(f.Reason), Next: views.Next{Title: "When", Spans: spans(r, f, next), Text: f.ScheduleText() + "."},
 		Scope: scopeFacts(r, f, names(things.Rows)), Facts: freezeFacts(r, f, names(people.Rows)),
 		Overrides: overrideRows(r, overrides.Rows), Notices: freezeNotices(r, f, next),
 	}
@@ -133,8 +133,8 @@ func scopeFacts(r *web.Request, f Freeze, things map[uuid.UUID]string) []ui.Fact
 			out = append(out, ui.Fact{Label: label, Text: strings.Join(values, ", ")})
 		}
 	}
-	list("Environment", f.Environments)
-	list("Type of asset", f.AssetTypes)
+	list("Environment", labels(f.Environments))
+	list("Type of asset", labels(f.AssetTypes))
 	list("Tag", f.AssetTags)
 	thing := func(label string, ids []uuid.UUID) {
 		gone := 0
@@ -204,7 +204,7 @@ func (s *Service) readPreview(r *web.Request) (Freeze, Preview, error) {
 	}
 	var f Freeze
 	var p Preview
-	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err = s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if f, err = loadFreeze.One(r.Context(), tx, db.Args{"id": id}); err != nil || f.State == Lifted {
 			return err
@@ -268,6 +268,13 @@ func (s *Service) showActivity(r *web.Request) error {
 		return err
 	}
 	return r.Page(freezePage(r, f, web.Crumb{Text: "Activity"}), views.ActivityPage(v))
+}
+
+// nextOf draws the coming occurrences of a preview and what they concern.
+func nextOf(r *web.Request, f Freeze, p Preview) *views.Next {
+	return &views.Next{
+		Title: "When", Spans: spans(r, f, p.Occurrences), Text: f.ScheduleText() + ". It concerns " + lower(f.ScopeText()) + ".",
+	}
 }
 
 // versionFields are what a version is compared by.
@@ -349,7 +356,7 @@ func (s *Service) showActivate(r *web.Request) error {
 func activateView(r *web.Request, f Freeze, p Preview, err error) views.Decide {
 	v := views.Decide{
 		Head:   ui.PageHead{Title: "Activate " + f.Name, Lede: "This is what it meets. Nothing has happened yet."},
-		Next:   &views.Next{Spans: spans(r, f, p.Occurrences), Text: f.ScheduleText() + ". " + f.ScopeText() + "."},
+		Next:   nextOf(r, f, p),
 		Impact: impactView(r, p.Affected, p.Certificates, "Scheduled changes that it will hold"),
 		Form: ui.ConfirmForm{
 			Action: r.Path(f.Path() + "/activate"), Title: "Put this in force?", Confirm: "Activate", CancelHref: r.Path(f.Path()),

@@ -25,7 +25,7 @@ func (s *Service) showNew(r *web.Request) error {
 	}
 	f := newForm(kind, zone, r.Now())
 	var people []Person
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		if id, err := uuid.Parse(q.Get("from")); err == nil {
 			old, err := loadFreeze.One(r.Context(), tx, db.Args{"id": id})
 			if err != nil {
@@ -76,7 +76,7 @@ func (s *Service) newView(r *web.Request, f freezeForm, people []Person, err err
 // readPeople lists the members whom the form offers as owners.
 func (s *Service) readPeople(ctx context.Context, a db.Actor) ([]Person, error) {
 	var people []Person
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		people, err = s.people(ctx, tx)
 		return err
@@ -114,7 +114,7 @@ func (s *Service) showNext(r *web.Request) error {
 		return err
 	}
 	if r.HTMX() {
-		return r.Fragment(200, views.NextList(s.nextView(r, f)))
+		return r.Fragment(200, views.NextCard(s.nextView(r, f)))
 	}
 	people, err := s.readPeople(r.Context(), r.Actor)
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *Service) save(r *web.Request) error {
 func confirmEditView(r *web.Request, before, after Freeze, p Preview) views.Decide {
 	v := views.Decide{
 		Head:   ui.PageHead{Title: "Change " + before.Name, Lede: "This window is in force. This is what it will meet once you confirm."},
-		Next:   &views.Next{Spans: spans(r, after, p.Occurrences), Text: after.ScheduleText() + ". " + after.ScopeText() + "."},
+		Next:   nextOf(r, after, p),
 		Impact: impactView(r, p.Affected, p.Certificates, "Scheduled changes that are held"),
 		Form: ui.ConfirmForm{
 			Action: r.Path(before.Path() + "/edit"), Title: "Change this window now?", Confirm: "Save the change", CancelHref: r.Path(before.Path() + "/edit"),

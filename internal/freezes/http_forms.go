@@ -80,12 +80,13 @@ const (
 	dateTime   = "2006-01-02T15:04"
 )
 
-// newForm is what the form of a new window starts with: the coming hour in the zone of the
-// workspace.
+// newForm is what the form of a new window starts with: a day from the coming hour on, in the
+// zone of the workspace. A lockdown is nobody's accident.
 func newForm(kind Kind, zone *time.Location, now time.Time) freezeForm {
 	start := now.In(zone).Truncate(time.Hour).Add(time.Hour)
 	return freezeForm{
 		Kind: string(kind), Outside: "warn", Schedule: "once", Zone: zone.String(), StartsAt: start.Format(dateTime),
+		EndsAt:    start.AddDate(0, 0, 1).Format(dateTime),
 		FirstDate: start.Format(time.DateOnly), LocalStart: "22:00", LocalEnd: "06:00", EndDays: "1", Repeats: "FREQ=WEEKLY",
 	}
 }
@@ -107,7 +108,7 @@ func (s *Service) formOf(ctx context.Context, tx *db.Tx, f Freeze, now time.Time
 		out.Outside = "refuse"
 	}
 	if f.Recurring {
-		out.Schedule, out.StartsAt = "recurring", ""
+		out.Schedule, out.StartsAt, out.EndsAt = "recurring", "", ""
 		out.FirstDate, out.LocalStart, out.LocalEnd, out.EndDays = f.FirstDate, f.LocalStart, f.LocalEnd, strconv.Itoa(f.EndDays)
 		out.Repeats, out.RRule = customRule, f.RRule
 		if slices.ContainsFunc(presets(), func(p struct{ rule, text string }) bool { return p.rule == f.RRule }) {
@@ -116,7 +117,7 @@ func (s *Service) formOf(ctx context.Context, tx *db.Tx, f Freeze, now time.Time
 		out.ExDates, out.RDates = strings.Join(f.ExDates, "\n"), strings.Join(f.RDates, "\n")
 	} else {
 		out.StartsAt = f.StartsAt.In(z.zone).Format(dateTime)
-		if f.EndsAt != nil {
+		if out.EndsAt = ""; f.EndsAt != nil {
 			out.EndsAt = f.EndsAt.In(z.zone).Format(dateTime)
 		}
 	}
@@ -270,17 +271,21 @@ func (s *Service) named(ctx context.Context, tx *db.Tx, c *form.Check, field, te
 
 // nextView draws the coming occurrences of the form, or what is missing for that.
 func (s *Service) nextView(r *web.Request, f freezeForm) views.Next {
+	v := views.Next{Title: "Next occurrences", Ask: r.Path(listPath + "/preview")}
 	var c form.Check
 	z := Freeze{Name: "x", Reason: "x", Kind: Kind(f.Kind), Schedule: f.schedule(&c, Kind(f.Kind))}
 	z.tidy()
 	if err := cmp.Or(c.Err(), z.check().Err()); err != nil {
-		return views.Next{Problem: "Fill in when it is; then the next times are shown here. " + firstMessage(err)}
+		v.Problem = "Fill in when it is; then the next times are shown here. " + firstMessage(err)
+		return v
 	}
 	found, err := s.Next(z, r.Now(), previewOccurrences)
 	if err != nil {
-		return views.Next{Problem: "The next times cannot be told."}
+		v.Problem = "The next times cannot be told."
+		return v
 	}
-	return views.Next{Spans: spans(r, z, found), Text: z.ScheduleText() + "."}
+	v.Spans, v.Text = spans(r, z, found), z.ScheduleText()+"."
+	return v
 }
 
 // firstMessage is the first problem of a schedule, in the order of the form.
@@ -398,7 +403,7 @@ func kindFields(v *views.Form, f freezeForm, maintenance bool) {
 func choices(name string, all, chosen []string) []ui.Choice {
 	out := make([]ui.Choice, len(all))
 	for i, v := range all {
-		out[i] = ui.Choice{ID: name + "-" + v, Name: name, Value: v, Label: capital(v), Checked: slices.Contains(chosen, v)}
+		out[i] = ui.Choice{ID: name + "-" + v, Name: name, Value: v, Label: capital(label(v)), Checked: slices.Contains(chosen, v)}
 	}
 	return out
 }

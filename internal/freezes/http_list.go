@@ -76,14 +76,14 @@ func (s *Service) showList(r *web.Request) error {
 		return err
 	}
 	total, _ := count.First()
-	v := listView(r, f, page.Page, total, list.SortInUse())
+	v := s.listView(r, f, page.Page, total, list.SortInUse())
 	// Whoever asked does not decide.
 	mine := func(o Override) bool { return o.RequestedBy == r.Actor.UserID }
 	v.Waiting = overrideRows(r, slices.DeleteFunc(waiting.Rows, mine))
 	return r.Page(web.Page{Title: "Freezes and maintenance", Crumbs: crumbs(r)}, views.ListPage(v))
 }
 
-func listView(r *web.Request, f listFilter, page db.Page[listRow], total int64, sort string) views.List {
+func (s *Service) listView(r *web.Request, f listFilter, page db.Page[listRow], total int64, sort string) views.List {
 	path, q := r.Path(listPath), r.URL.Query()
 	v := views.List{
 		Lede:    "When changes may not run, when they belong, and when alerts stay silent.",
@@ -124,13 +124,13 @@ func listView(r *web.Request, f listFilter, page db.Page[listRow], total int64, 
 	}
 	v.Columns = []ui.Column{
 		sortable(path, q, sort, "name", ui.Column{Text: "Name"}),
-		{Text: "Kind"},
+		{Text: "Kind", Leaves: ui.LeavesLast},
 		{Text: "Concerns", Leaves: ui.LeavesThird},
 		sortable(path, q, sort, "next", ui.Column{Text: "Next", Leaves: ui.LeavesLast}),
 		{Text: "State"},
 	}
 	for _, row := range page.Items {
-		v.Rows = append(v.Rows, rowView(r, row))
+		v.Rows = append(v.Rows, s.rowView(r, row))
 	}
 	if page.Next != "" {
 		v.Pager.Next = address(path, q, "cursor", page.Next)
@@ -167,10 +167,10 @@ func (row listRow) running(now time.Time) bool {
 	return row.NextStart != nil && !row.NextStart.After(now)
 }
 
-func rowView(r *web.Request, row listRow) views.Row {
+func (s *Service) rowView(r *web.Request, row listRow) views.Row {
 	running := row.running(r.Now())
 	v := views.Row{
-		Link: ui.RowLink{Text: row.Name, Sub: row.ScheduleText(), Href: r.Path(row.Path())},
+		Link: ui.RowLink{Text: row.Name, Sub: row.Kind.Label() + ", " + lower(row.ScheduleText()), Href: r.Path(row.Path())},
 		Kind: kindBadge(row.Kind), State: stateBadge(row.Freeze, running), Scope: row.ScopeText(),
 	}
 	switch {
@@ -181,6 +181,11 @@ func rowView(r *web.Request, row listRow) views.Row {
 		}
 	case row.NextStart == nil:
 		v.Note = "Nothing is to come"
+		// What lies further ahead than anything is stored is reckoned.
+		if next, err := s.Next(row.Freeze, r.Now(), 1); err == nil && len(next) > 0 {
+			m := moment(r, "", next[0].Start)
+			v.Next = &m
+		}
 	case running && row.NextEnd != nil && isNever(*row.NextEnd):
 		v.Note = "Until it is lifted"
 	case running && row.NextEnd != nil:

@@ -194,7 +194,7 @@ func TestPagesOfAFreeze(t *testing.T) {
 		t.Errorf("an old version was activated: %d", code)
 	}
 	s.post("admin", page+"/activate", url.Values{"version": {"2"}})
-	s.page("viewer", list, "Year end", "Hard freeze", "Active", "Prod, tagged payments or pci, 1 service")
+	s.page("viewer", list, "Year end", "Hard freeze", "Active", "Production, tagged payments or pci, 1 service")
 	s.page("viewer", list+"?q=nothing", "No window matches", "Remove name contains nothing")
 	s.page("viewer", list+"?kind=soft", "No window matches")
 	s.page("viewer", list+"?view=lifted", "Nothing was lifted yet")

@@ -22,7 +22,7 @@ import (
 // Freeze reads one freeze.
 func (s *Service) Freeze(ctx context.Context, a db.Actor, id uuid.UUID) (Freeze, error) {
 	var f Freeze
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		f, err = loadFreeze.One(ctx, tx, db.Args{"id": id})
 		return err

@@ -237,7 +237,7 @@ func TestScheduleInWords(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.f.RRule, got, c.want)
 		}
 	}
-	if got := (Scope{Environments: []string{"prod"}, AssetTags: []string{"pci"}, MinRisk: "high"}).ScopeText(); got != "Prod, tagged pci, risk high and above" {
+	if got := (Scope{Environments: []string{"prod"}, AssetTags: []string{"pci"}, MinRisk: "high"}).ScopeText(); got != "Production, tagged pci, risk high and above" {
 		t.Errorf("scope %q", got)
 	}
 }

@@ -89,6 +89,14 @@ func (f Freeze) ScheduleText() string {
 	return f.StartsAt.In(zone).Format(layout) + " to " + f.EndsAt.In(zone).Format(layout+" MST")
 }
 
+// lower begins a text in lower case, inside a sentence.
+func lower(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToLower(text[:1]) + text[1:]
+}
+
 func hoursText(s Schedule) string {
 	text := s.LocalStart + " to " + s.LocalEnd
 	switch s.EndDays {
@@ -207,10 +215,10 @@ func (s Scope) ScopeText() string {
 	}
 	var parts []string
 	if len(s.Environments) > 0 {
-		parts = append(parts, and(s.Environments))
+		parts = append(parts, and(labels(s.Environments)))
 	}
 	if len(s.AssetTypes) > 0 {
-		parts = append(parts, and(s.AssetTypes))
+		parts = append(parts, and(labels(s.AssetTypes)))
 	}
 	if len(s.AssetTags) > 0 {
 		parts = append(parts, "tagged "+strings.Join(s.AssetTags, " or "))
@@ -229,4 +237,30 @@ func (s Scope) ScopeText() string {
 	}
 	text := strings.Join(parts, ", ")
 	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// label is an environment or a type of asset as people say it.
+func label(v string) string {
+	switch v {
+	case "prod":
+		return "production"
+	case "dev":
+		return "development"
+	case "qa":
+		return "quality assurance"
+	case "vm":
+		return "virtual machine"
+	case "network":
+		return "network device"
+	default:
+		return v
+	}
+}
+
+func labels(in []string) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = label(v)
+	}
+	return out
 }

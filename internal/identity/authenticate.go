@@ -52,14 +52,14 @@ func (s *Service) Session(ctx context.Context, token, slug string) (p web.Princi
 	if err != nil || !ok {
 		return web.Principal{}, false, db.Classify(err)
 	}
-	p = row.principal()
+	p = row.principal(now)
 	if p.NewToken, err = s.touch(ctx, row, hash, now); err != nil {
 		return web.Principal{}, false, err
 	}
 	return p, true, nil
 }
 
-func (f sessionFound) principal() web.Principal {
+func (f sessionFound) principal(now time.Time) web.Principal {
 	p := web.Principal{
 		Kind: db.ActorUser, ID: f.UserID, SessionID: f.SessionID, AuthMethod: f.AuthMethod, LastWorkspace: f.LastSlug,
 		SignedInAt: f.SignedInAt, MFA: f.AMR,
@@ -68,7 +68,9 @@ func (f sessionFound) principal() web.Principal {
 			PlatformAdmin: f.PlatformAdmin,
 		},
 	}
-	if f.WorkspaceID.Valid {
+	p.SignInAgain = f.WorkspaceID.Valid &&
+		f.outlived(f.CreatedAt, f.LastSeenAt, time.Duration(f.LongestIdle)*time.Second, now)
+	if f.WorkspaceID.Valid && !p.SignInAgain {
 		p.Workspace = &web.Workspace{
 			ID: f.WorkspaceID.UUID, Slug: f.WorkspaceSlug, Name: f.WorkspaceName, TimeZone: f.WorkspaceTimeZone,
 		}
@@ -145,20 +147,15 @@ func (s *Service) Token(ctx context.Context, token, slug string) (p web.Principa
 	return p, true, nil
 }
 
-// place finds a workspace in which the person may act, for pages outside workspaces.
-func (s *Service) place(ctx context.Context, userID uuid.UUID, platformAdmin bool, slug string) (place, bool, error) {
-	places, err := placesOf.All(ctx, s.DB.SystemRead(), db.Args{"user": userID})
-	if err != nil {
+// place finds a workspace in which the person behind a session may act, for pages outside
+// workspaces. A session that is too old for the workspace is told so.
+func (s *Service) place(ctx context.Context, sessionID uuid.UUID, slug string) (place, bool, error) {
+	f, ok, err := placeOfSession.Maybe(ctx, s.DB.SystemRead(), db.Args{"session": sessionID, "slug": slug})
+	if err != nil || !ok {
 		return place{}, false, db.Classify(err)
 	}
-	for _, p := range places {
-		if p.Slug == slug {
-			return p, true, nil
-		}
+	if f.outlived(f.CreatedAt, f.LastSeenAt, time.Duration(f.LongestIdle)*time.Second, s.Clock.Now()) {
+		return place{}, false, web.SignInAgain()
 	}
-	if !platformAdmin {
-		return place{}, false, nil
-	}
-	p, ok, err := workspaceBySlug.Maybe(ctx, s.DB.SystemRead(), db.Args{"slug": slug})
-	return p, ok, db.Classify(err)
+	return f.place, true, nil
 }

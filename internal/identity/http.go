@@ -59,14 +59,18 @@ func returnTo(values url.Values) string {
 
 func (s *Service) showLogin(r *web.Request) error {
 	back := returnTo(r.URL.Query())
-	again := r.URL.Query().Get("again") == "1"
-	if r.SignedIn() && !again {
-		return r.SeeOther(home(r, back))
-	}
-	if again {
+	switch {
+	case r.SignedIn() && r.URL.Query().Get("again") == "act":
 		return s.loginPage(r, back, http.StatusOK, &ui.Notice{
-			Title: "Sign in again", Text: "What you are about to do asks that you prove anew who you are.", Icon: "key-round",
+			Tone: ui.Info, Title: "Sign in again", Text: "What you are about to do asks that you prove anew who you are.",
 		})
+	case r.SignedIn() && r.URL.Query().Has("again"):
+		return s.loginPage(r, back, http.StatusOK, &ui.Notice{
+			Tone: ui.Info, Title: "Sign in again for this workspace",
+			Text: "Its admins let sessions last less long than yours has lasted. Your other workspaces stay open.",
+		})
+	case r.SignedIn():
+		return r.SeeOther(home(r, back))
 	}
 	return s.loginPage(r, back, http.StatusOK, nil)
 }
@@ -83,15 +87,8 @@ func (s *Service) loginPage(r *web.Request, back string, status int, notice *ui.
 		v.Dev = devLogin(people, back)
 	case s.OIDC != nil:
 		v.StartHref = "/login/oidc"
-		query := url.Values{}
 		if back != "" {
-			query.Set("return_to", back)
-		}
-		if r.URL.Query().Get("again") == "1" {
-			query.Set("again", "1")
-		}
-		if len(query) > 0 {
-			v.StartHref += "?" + query.Encode()
+			v.StartHref += "?return_to=" + url.QueryEscape(back)
 		}
 	}
 	return r.Bare(web.Page{Title: "Sign in", Status: status, Narrow: true}, views.LoginPage(v))
@@ -146,8 +143,10 @@ func (s *Service) startLogin(r *web.Request) error {
 	}
 	back := returnTo(r.URL.Query())
 	start := s.OIDC.Start
-	if r.URL.Query().Get("again") == "1" {
-		start = s.OIDC.StartAgain
+	if r.SignedIn() {
+		// Who has a session comes here because it is too old for what they opened: the
+		// session of the provider must not renew it without asking.
+		start = s.OIDC.StartFresh
 	}
 	authURL, flow, err := start(r.Context(), back)
 	if err != nil {

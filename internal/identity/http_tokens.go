@@ -36,7 +36,7 @@ func (s *Service) tokenRoutes(r *web.Router) {
 func (s *Service) actorIn(r *web.Request, slug string) (db.Actor, place, error) {
 	p, ok, err := place{}, false, error(nil)
 	if printable(slug) {
-		p, ok, err = s.place(r.Context(), r.User().ID, r.User().PlatformAdmin, slug)
+		p, ok, err = s.place(r.Context(), r.Principal.SessionID, slug)
 	}
 	if err != nil {
 		return db.Actor{}, place{}, err

@@ -8,6 +8,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/job"
 	"github.com/vigilo/vigilo/internal/kernel/module"
+	"github.com/vigilo/vigilo/internal/kernel/reseal"
 	"github.com/vigilo/vigilo/internal/kernel/search"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 )
@@ -31,6 +32,7 @@ func (s *Service) Module() module.Module {
 		},
 		Schedules: []job.Schedule{{Every: time.Hour, AtStart: true, Job: func() river.JobArgs { return SweepArgs{} }}},
 		Refs:      []search.Resolver{tokenRefs(), sessionRefs()},
+		Sealed:    []reseal.Store{sealedIDTokens},
 		Routes:    s.routes,
 		API:       s.api,
 	}

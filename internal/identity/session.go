@@ -60,6 +60,21 @@ type place struct {
 	Role        access.Role `json:"role" db:"role"`
 }
 
+// limits end the sessions of a workspace sooner than the installation does; 0 means that
+// they do not.
+type limits struct {
+	IdleMinutes     int `db:"session_idle_minutes"`
+	AbsoluteMinutes int `db:"session_absolute_minutes"`
+}
+
+// outlived reports whether a session is over for a workspace with these limits. longestIdle
+// is the longest pause that the session has had so far: being used elsewhere meanwhile does
+// not open a workspace again that had closed.
+func (l limits) outlived(created, lastSeen time.Time, longestIdle time.Duration, now time.Time) bool {
+	idle, absolute := time.Duration(l.IdleMinutes)*time.Minute, time.Duration(l.AbsoluteMinutes)*time.Minute
+	return idle > 0 && max(longestIdle, now.Sub(lastSeen)) > idle || absolute > 0 && now.Sub(created) > absolute
+}
+
 // rolesDigest stands for a person's rights everywhere: it changes when they join or leave
 // a workspace, when a role changes, and when they become platform administrator.
 func rolesDigest(places []place, platformAdmin bool) []byte {

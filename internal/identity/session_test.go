@@ -467,3 +467,120 @@ func TestThemeAndZoneOfTheBrowser(t *testing.T) {
 		t.Errorf("a foreign referrer leads to %q", a.location)
 	}
 }
+
+// limit makes a workspace end sessions sooner, in minutes.
+func (b *bench) limit(t *testing.T, workspace uuid.UUID, idle, absolute int) {
+	t.Helper()
+	b.exec(t, `UPDATE workspaces SET session_idle_minutes = $2, session_absolute_minutes = $3 WHERE id = $1`, workspace, idle, absolute)
+}
+
+func TestWorkspaceAsksToSignInAgainAfterAPauseAndStaysClosed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	acme, beta := b.Workspace(t, "acme"), b.Workspace(t, "beta")
+	mara := b.Member(t, acme, "Mara Lind", "admin")
+	b.join(t, beta, mara.UserID, "member")
+	b.limit(t, acme, 30, 0)
+	token := b.session(t, mara)
+	check := func(what, slug string, again bool) {
+		t.Helper()
+		p, ok, err := b.svc.Session(t.Context(), token, slug)
+		if err != nil || !ok {
+			t.Fatalf("%s: %v %v", what, ok, err)
+		}
+		if p.NewToken != "" {
+			token = p.NewToken
+		}
+		if p.SignInAgain != again || (p.Workspace == nil) != again {
+			t.Errorf("%s: again %v, workspace %v", what, p.SignInAgain, p.Workspace)
+		}
+	}
+	check("at once", "acme", false)
+	b.clock.Advance(29 * time.Minute)
+	check("within the pause", "acme", false)
+	b.clock.Advance(31 * time.Minute)
+	check("the other workspace after the pause", "beta", false)
+	check("after the pause, used elsewhere meanwhile", "acme", true)
+	b.clock.Advance(2 * time.Minute)
+	check("later", "acme", true)
+	b.limit(t, acme, 0, 0)
+	check("without the limit", "acme", false)
+	b.limit(t, acme, 30, 0)
+	token = b.session(t, mara)
+	check("after signing in again", "acme", false)
+}
+
+func TestWorkspaceAsksToSignInAgainAtAnAge(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	acme := b.Workspace(t, "acme")
+	mara := b.Member(t, acme, "Mara Lind", "member")
+	b.limit(t, acme, 0, 60)
+	token := b.session(t, mara)
+	for i := range 4 {
+		p, ok, err := b.svc.Session(t.Context(), token, "acme")
+		if err != nil || !ok || p.SignInAgain {
+			t.Fatalf("after %d minutes: %v %v %v", 20*i, p.SignInAgain, ok, err)
+		}
+		b.clock.Advance(20 * time.Minute)
+	}
+	b.clock.Advance(time.Second)
+	if p, ok, err := b.svc.Session(t.Context(), token, "acme"); err != nil || !ok || !p.SignInAgain {
+		t.Errorf("beyond the age: %v %v %v", p.SignInAgain, ok, err)
+	}
+	if p, ok, err := b.svc.Session(t.Context(), token, ""); err != nil || !ok || p.SignInAgain {
+		t.Errorf("outside the workspace: %v %v %v", p.SignInAgain, ok, err)
+	}
+}
+
+func TestSessionThatIsTooOldForAWorkspaceLeadsThroughTheSignIn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	acme := b.Workspace(t, "acme")
+	if _, err := b.svc.EnsureUser(t.Context(), SeedUser{Email: "mara@example.test", Name: "Mara Lind"}); err != nil {
+		t.Fatal(err)
+	}
+	b.join(t, acme, b.userOf(t, "mara@example.test"), "admin")
+	b.limit(t, acme, 30, 0)
+	br := b.browser(t)
+	br.post("/login/dev", url.Values{"email": {"mara@example.test"}})
+	const page = "/ws/acme/settings/tokens"
+	if a := br.get(page); a.status != http.StatusOK {
+		t.Fatalf("fresh: %d %s", a.status, a.location)
+	}
+	old := br.sessionToken()
+	b.clock.Advance(31 * time.Minute)
+	want := "/login?again=1&return_to=" + url.QueryEscape(page)
+	if a := br.get(page); a.status != http.StatusSeeOther || a.location != want {
+		t.Errorf("page: %d to %q, want %q", a.status, a.location, want)
+	}
+	if a := br.post(page, url.Values{"name": {"kept"}}); a.status != http.StatusUnauthorized ||
+		!strings.Contains(a.body, "kept") || !strings.Contains(a.body, "/login?again=1") {
+		t.Errorf("form: %d %s", a.status, a.body)
+	}
+	// A token that is made on the account page opens the workspace, too.
+	if a := br.get("/account/tokens/new?workspace=acme"); a.status != http.StatusSeeOther || !strings.HasPrefix(a.location, "/login?again=1") {
+		t.Errorf("token on the account page: %d to %q", a.status, a.location)
+	}
+	if a := br.post("/account/tokens", url.Values{"workspace": {"acme"}, "name": {"way in"}, "access": {"all"}, "expires_at": {"90"}}); a.status != http.StatusUnauthorized {
+		t.Errorf("making a token: %d", a.status)
+	}
+	if n := b.count(t, `SELECT count(*) FROM api_tokens`); n != 0 {
+		t.Errorf("%d tokens were made", n)
+	}
+	if a := br.get("/account"); a.status != http.StatusOK {
+		t.Errorf("the account page: %d", a.status)
+	}
+	if a := br.get(want); a.status != http.StatusOK || !strings.Contains(a.body, "Sign in again for this workspace") {
+		t.Errorf("sign-in page: %d %s", a.status, a.body)
+	}
+	if a := br.post("/login/dev", url.Values{"email": {"mara@example.test"}, "return_to": {page}}); a.location != page {
+		t.Fatalf("signed in again: %d to %q", a.status, a.location)
+	}
+	if a := br.get(page); a.status != http.StatusOK {
+		t.Errorf("after signing in again: %d %s", a.status, a.location)
+	}
+	if b.knows(t, old) {
+		t.Error("the former session is still good")
+	}
+}

@@ -495,3 +495,20 @@ func TestSignOutEndsTheSessionHereAndThere(t *testing.T) {
 		t.Errorf("signing out twice: %d to %q", a.status, a.location)
 	}
 }
+
+func TestSigningInAgainDoesNotPassOnTheSessionOfTheProvider(t *testing.T) {
+	t.Parallel()
+	b := newOIDCBench(t, nil)
+	br := b.browser(t)
+	if a := b.signIn(t, br, "/login/oidc", "ada", "engine"); a.status != http.StatusSeeOther {
+		t.Fatalf("first sign-in: %d %s", a.status, a.body)
+	}
+	// Somebody at a browser that was left alone does not know the password.
+	a := br.get("/login/oidc?return_to=%2Faccount")
+	if _, err := b.op.SignIn(t.Context(), br.Client, a.location, "ada", "guess"); err == nil {
+		t.Error("the provider's session was enough")
+	}
+	if a := b.signIn(t, br, "/login/oidc?return_to=%2Faccount", "ada", "engine"); a.status != http.StatusSeeOther || a.location != "/account" {
+		t.Errorf("with the password: %d to %q", a.status, a.location)
+	}
+}

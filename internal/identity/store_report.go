@@ -17,8 +17,10 @@ type sessionFound struct {
 	SessionID     uuid.UUID     `db:"session_id"`
 	AuthMethod    string        `db:"auth_method"`
 	AMR           string        `db:"amr"`
+	CreatedAt     time.Time     `db:"created_at"`
 	SignedInAt    time.Time     `db:"signed_in_at"`
 	LastSeenAt    time.Time     `db:"last_seen_at"`
+	LongestIdle   int64         `db:"longest_idle"` // seconds
 	RolesDigest   []byte        `db:"roles_digest"`
 	LastWorkspace uuid.NullUUID `db:"last_workspace"`
 	LastSlug      string        `db:"last_slug"`
@@ -40,6 +42,7 @@ type workspaceFound struct {
 	WorkspaceSlug     string        `db:"workspace_slug"`
 	WorkspaceName     string        `db:"workspace_name"`
 	WorkspaceTimeZone string        `db:"workspace_time_zone"`
+	limits
 }
 
 // tokenFound is everything about a bearer token.
@@ -64,11 +67,13 @@ type tokenFound struct {
 }
 
 var findSession = db.DefineSystem[sessionFound]("identity.find_session", `
-	SELECT s.id AS session_id, s.auth_method, s.amr, s.signed_in_at, s.last_seen_at, s.roles_digest, s.token_hash = @hash AS current,
+	SELECT s.id AS session_id, s.auth_method, s.amr, s.created_at, s.signed_in_at, s.last_seen_at, s.longest_idle, s.roles_digest,
+		s.token_hash = @hash AS current,
 		coalesce(s.last_workspace, u.last_workspace) AS last_workspace, coalesce(lw.slug, '') AS last_slug,
 		u.id AS user_id, u.name, u.email, coalesce(u.time_zone, '') AS time_zone, u.theme, u.shortcuts, u.platform_admin,
 		w.id AS workspace_id, coalesce(w.slug, '') AS workspace_slug, coalesce(w.name, '') AS workspace_name,
-		coalesce(w.timezone, '') AS workspace_time_zone,
+		coalesce(w.timezone, '') AS workspace_time_zone, coalesce(w.session_idle_minutes, 0) AS session_idle_minutes,
+		coalesce(w.session_absolute_minutes, 0) AS session_absolute_minutes,
 		coalesce((
 			SELECT json_agg(json_build_object('workspace_id', m.workspace_id, 'slug', mw.slug, 'name', mw.name, 'role', m.role)
 				ORDER BY mw.name, mw.slug)
@@ -102,7 +107,8 @@ var findToken = db.DefineSystem[tokenFound]("identity.find_token", `
 var touchSession = db.DefineSystem[int64]("identity.touch_session", `
 	WITH touched AS (
 		UPDATE sessions
-		SET last_seen_at = @now, roles_digest = @digest, last_workspace = coalesce(@workspace, last_workspace),
+		SET last_seen_at = @now, longest_idle = greatest(longest_idle, extract(epoch FROM @now - last_seen_at)::bigint),
+			roles_digest = @digest, last_workspace = coalesce(@workspace, last_workspace),
 			previous_hash = CASE WHEN @new_hash::bytea IS NULL THEN previous_hash ELSE token_hash END,
 			previous_until = CASE WHEN @new_hash::bytea IS NULL THEN previous_until ELSE @grace::timestamptz END,
 			token_hash = coalesce(@new_hash::bytea, token_hash)
@@ -132,9 +138,24 @@ var placesOf = db.DefineSystem[place]("identity.places_of", `
 	ORDER BY w.name, w.slug
 	LIMIT 500`)
 
-// workspaceBySlug finds any workspace, for platform administrators.
-var workspaceBySlug = db.DefineSystem[place]("identity.workspace_by_slug", `
-	SELECT id AS workspace_id, slug, name, 'owner' AS role FROM workspaces WHERE slug = @slug`)
+// placeFound is a workspace that the person behind a session may open, and how old the
+// session is.
+type placeFound struct {
+	place
+	limits
+	CreatedAt   time.Time `db:"created_at"`
+	LastSeenAt  time.Time `db:"last_seen_at"`
+	LongestIdle int64     `db:"longest_idle"` // seconds
+}
+
+var placeOfSession = db.DefineSystem[placeFound]("identity.place_of_session", `
+	SELECT w.id AS workspace_id, w.slug, w.name, coalesce(m.role, 'owner') AS role, w.session_idle_minutes,
+		w.session_absolute_minutes, s.created_at, s.last_seen_at, s.longest_idle
+	FROM sessions s
+	JOIN users u ON u.id = s.user_id
+	JOIN workspaces w ON w.slug = @slug
+	LEFT JOIN members m ON m.workspace_id = w.id AND m.user_id = u.id AND m.state = 'active'
+	WHERE s.id = @session AND (m.id IS NOT NULL OR u.platform_admin)`)
 
 var lastSlug = db.DefineSystem[string]("identity.last_slug", `
 	SELECT w.slug FROM users u JOIN workspaces w ON w.id = u.last_workspace WHERE u.id = @user`)

@@ -297,7 +297,7 @@ func (s *Service) RotateSecret(ctx context.Context, a db.Actor, id uuid.UUID) (s
 // Endpoint reads one endpoint.
 func (s *Service) Endpoint(ctx context.Context, a db.Actor, id uuid.UUID) (Endpoint, error) {
 	var e Endpoint
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		e, err = oneEndpoint.One(ctx, tx, db.Args{"id": id})
 		return err
@@ -338,7 +338,7 @@ type Networks struct {
 // Networks reads them.
 func (s *Service) Networks(ctx context.Context, a db.Actor) (Networks, error) {
 	var n Networks
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		n, _, err = readNetworks.Maybe(ctx, tx, nil)
 		return err

@@ -31,6 +31,7 @@ func (s *Service) Module() module.Module {
 		Schedules: []job.Schedule{{Every: time.Hour, Job: func() river.JobArgs { return ExpireArgs{} }}},
 		Search:    []search.Source{s.searchSource()},
 		Refs:      []search.Resolver{s.resolver()},
+		Sealed:    sealedSecrets,
 		Routes:    s.routes,
 		API:       s.operations,
 	}

@@ -34,6 +34,21 @@ type bench struct {
 	ws, other                    uuid.UUID
 	owner, admin, viewer, strang db.Actor
 	mail                         *mailbox
+	tokens                       *tokenBox
+}
+
+// tokenBox is the other side of Tokens: whose tokens were revoked.
+type tokenBox struct {
+	mu      sync.Mutex
+	revoked []uuid.UUID
+	fail    error
+}
+
+func (b *tokenBox) RevokeTokensOf(_ context.Context, _ *db.Tx, userID uuid.UUID, _ string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.revoked = append(b.revoked, userID)
+	return b.fail
 }
 
 // mailbox is the other side of the Mailer: what would be queued.
@@ -70,9 +85,10 @@ func setUp(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{DB: d, policy: policy, index: search.NewIndex(searchSources(), resolvers()), jobs: jobs, clk: clk, mail: &mailbox{}}
+	b := &bench{DB: d, policy: policy, index: search.NewIndex(searchSources(), resolvers()), jobs: jobs, clk: clk, mail: &mailbox{}, tokens: &tokenBox{}}
 	b.svc = New(Deps{
-		DB: d.DB, Ledger: ledger.New(catalogue, jobs, dbtest.Keyring(t)), Policy: policy, Index: b.index, Clock: clk, Log: log,
+		DB: d.DB, Ledger: ledger.New(catalogue, jobs, dbtest.Keyring(t)), Policy: policy, Index: b.index, Tokens: b.tokens, Clock: clk, Log: log,
+		SessionIdle: 12 * time.Hour, SessionAbsolute: 7 * 24 * time.Hour,
 		BaseURL: func(path string) string { return "https://vigilo.test" + path },
 	})
 	if err := policy.Add(b.svc.Module().Permissions...); err != nil {

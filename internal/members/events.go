@@ -1,10 +1,6 @@
 package members
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/event"
@@ -19,6 +15,19 @@ type WorkspacePayload struct {
 
 func workspacePayload(w Workspace) WorkspacePayload {
 	return WorkspacePayload{Slug: w.Slug, Name: w.Name, TimeZone: w.TimeZone}
+}
+
+// SessionLimitsPayload is the body of events about how long sessions last in the workspace,
+// in minutes; 0 means as long as the installation lets them.
+type SessionLimitsPayload struct {
+	IdleMinutes     int `json:"idle_minutes"`
+	AbsoluteMinutes int `json:"absolute_minutes"`
+}
+
+// PlanPayload is the body of events about the plan of the workspace.
+type PlanPayload struct {
+	Plan         string `json:"plan"`
+	PreviousPlan string `json:"previous_plan"`
 }
 
 // MemberPayload is the body of events about a member.
@@ -67,6 +76,8 @@ func eventTypes() []event.Type {
 	return []event.Type{
 		admin("workspace.created", "Workspace created", "Workspace", event.Info, ws),
 		admin("workspace.updated", "Workspace settings changed", "Workspace", event.Low, ws),
+		admin("session_limits.changed", "Session limits changed", "Workspace", event.Medium, SessionLimitsPayload{IdleMinutes: 30, AbsoluteMinutes: 480}),
+		admin("workspace.plan_changed", "Plan changed", "Workspace", event.Medium, PlanPayload{Plan: "pro", PreviousPlan: "free"}),
 		admin("member.joined", "Member joined", "Members", event.Info, member),
 		admin("member.role_changed", "Role changed", "Members", event.Medium, changed),
 		admin("member.suspended", "Member suspended", "Members", event.Medium, member),
@@ -83,25 +94,4 @@ func eventTypes() []event.Type {
 		admin("people_group.updated", "Group of people changed", "Members", event.Info, group),
 		admin("people_group.deleted", "Group of people deleted", "Members", event.Low, group),
 	}
-}
-
-// subscriptions tell the hooks about roles that changed: as jobs, because a session must
-// be renewed even when the process ends right after the change.
-func (s *Service) subscriptions() []event.Subscription {
-	return []event.Subscription{{
-		Name:     "members.role_hooks",
-		Patterns: []string{"member.role_changed", "member.suspended", "member.removed"},
-		Handle: func(ctx context.Context, ev event.Event) error {
-			var p MemberPayload
-			if err := json.Unmarshal(ev.Payload, &p); err != nil {
-				return fmt.Errorf("read payload: %w", err)
-			}
-			for _, hook := range s.onRole {
-				if err := hook(ctx, RoleChange{WorkspaceID: ev.WorkspaceID, UserID: p.UserID}); err != nil {
-					return fmt.Errorf("tell about the role of %s: %w", p.UserID, err)
-				}
-			}
-			return nil
-		},
-	}}
 }

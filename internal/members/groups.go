@@ -34,7 +34,7 @@ func (s *Service) Groups(ctx context.Context, tx *db.Tx) ([]PeopleGroup, error) 
 func (s *Service) GroupOf(ctx context.Context, a db.Actor, id uuid.UUID) (PeopleGroup, []Member, error) {
 	var g PeopleGroup
 	var in []Member
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		if g, err = loadGroup.One(ctx, tx, db.Args{"id": id}); err != nil {
 			return err

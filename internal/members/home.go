@@ -2,8 +2,6 @@ package members
 
 import (
 	"cmp"
-	"context"
-	"fmt"
 	"slices"
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
@@ -30,9 +28,10 @@ type HomeSection struct {
 	Items []HomeItem
 }
 
-// HomeProvider reads a section in the transaction of the home page: one statement, few
-// rows, nothing that the actor may not see.
-type HomeProvider func(ctx context.Context, tx *db.Tx, a db.Actor) (HomeSection, error)
+// HomeProvider adds the read of a section to the batch of the home page, few rows and
+// nothing that the actor may not see, and returns what makes the section of it once the
+// batch has run.
+type HomeProvider func(b *db.Batch, a db.Actor) func() HomeSection
 
 // Step is one of the first things to do in a new workspace. It is shown to whoever holds
 // Permission and ticked off once Done says so.
@@ -44,7 +43,8 @@ type Step struct {
 	Icon       string
 	Weight     int // order on the page
 	Permission access.Permission
-	Done       func(ctx context.Context, tx *db.Tx) (bool, error)
+	// Done adds the question whether the step is done to a batch.
+	Done func(b *db.Batch) *db.Result[bool]
 }
 
 // StepState is a step and whether it is done.
@@ -57,7 +57,7 @@ func inviteStep() Step {
 	return Step{
 		Label: "Invite a colleague", Text: "A second person sees what you see, and can act when you are away.",
 		Href: "/members/invitations/new", Action: "Invite someone", Icon: "user-plus", Weight: 20, Permission: ManageMembers,
-		Done: func(ctx context.Context, tx *db.Tx) (bool, error) { return hasColleague.One(ctx, tx, nil) },
+		Done: func(b *db.Batch) *db.Result[bool] { return hasColleague.Queue(b, nil) },
 	}
 }
 
@@ -87,50 +87,39 @@ func (h Home) StepsDone() int {
 	return n
 }
 
-// Home reads what needs the actor now, in one transaction.
-func (s *Service) Home(ctx context.Context, a db.Actor) (Home, error) {
-	var h Home
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
-		for i, provide := range s.providers {
-			section, err := provide(ctx, tx, a)
-			if err != nil {
-				return fmt.Errorf("read section %d of the home page: %w", i, err)
-			}
-			if section.Title != "" {
-				h.Sections = append(h.Sections, section)
-			}
-		}
-		var err error
-		h.Steps, err = s.stepStates(ctx, tx, a)
-		return err
-	})
-	return h, err
-}
-
-// GettingStarted reads the first steps that the actor may take.
-func (s *Service) GettingStarted(ctx context.Context, a db.Actor) ([]StepState, error) {
-	var out []StepState
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
-		var err error
-		out, err = s.stepStates(ctx, tx, a)
-		return err
-	})
-	return out, err
-}
-
-func (s *Service) stepStates(ctx context.Context, tx *db.Tx, a db.Actor) ([]StepState, error) {
-	var out []StepState
-	for _, step := range s.sortedSteps() {
-		if !s.policy.Can(a, step.Permission) {
-			continue
-		}
-		done, err := step.Done(ctx, tx)
-		if err != nil {
-			return nil, fmt.Errorf("look at step %q: %w", step.Label, err)
-		}
-		out = append(out, StepState{Step: step, IsDone: done})
+// queueHome reads what needs the actor now.
+func (s *Service) queueHome(b *db.Batch, a db.Actor) func() Home {
+	sections := make([]func() HomeSection, len(s.providers))
+	for i, provide := range s.providers {
+		sections[i] = provide(b, a)
 	}
-	return out, nil
+	steps := s.queueSteps(b, a)
+	return func() Home {
+		h := Home{Steps: steps()}
+		for _, section := range sections {
+			if v := section(); v.Title != "" {
+				h.Sections = append(h.Sections, v)
+			}
+		}
+		return h
+	}
+}
+
+// queueSteps reads the first steps that the actor may take.
+func (s *Service) queueSteps(b *db.Batch, a db.Actor) func() []StepState {
+	var out []StepState
+	var done []*db.Result[bool]
+	for _, step := range s.sortedSteps() {
+		if s.policy.Can(a, step.Permission) {
+			out, done = append(out, StepState{Step: step}), append(done, step.Done(b))
+		}
+	}
+	return func() []StepState {
+		for i := range out {
+			out[i].IsDone, _ = done[i].First()
+		}
+		return out
+	}
 }
 
 func (s *Service) sortedSteps() []Step {

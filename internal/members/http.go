@@ -2,9 +2,7 @@ package members
 
 import (
 	"net/http"
-	"strconv"
 
-	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/members"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -23,6 +21,8 @@ func (s *Service) routes(r *web.Router) {
 	r.Get("/go/{key}", ReadWorkspace, s.goToKey)
 	r.Get("/settings", ManageWorkspace, s.showSettings)
 	r.Post("/settings", ManageWorkspace, s.saveSettings)
+	r.Post("/settings/sessions", ManageWorkspace, s.saveSessionLimits)
+	r.Post("/settings/plan", SetPlan, s.savePlanPage)
 
 	r.Get("/members", ReadMembers, s.showMembers)
 	r.Get("/members/{id}", ReadMembers, s.showMember)
@@ -146,61 +146,4 @@ func (s *Service) createWorkspacePage(r *web.Request) error {
 
 func (s *Service) refuseWorkspace(r *web.Request, f workspaceForm, err error) error {
 	return bareInvalid(r, err, web.Page{Title: "New workspace"}, views.NewWorkspacePage(newWorkspaceView(r, f, "", err)))
-}
-
-func settingsView(r *web.Request, f workspaceForm, err error) views.Settings {
-	return views.Settings{
-		Form: ui.Form{
-			Action: r.Path("/settings"), Guard: true, Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}},
-			Errors: errorList(err, map[string]string{"name": "Name", "time_zone": "Time zone"}),
-		},
-		Name: with(ui.Field{Name: "name", Label: "Name", Value: f.Name, Required: true, MaxLength: maxName}, err),
-		Slug: ui.Field{Name: "slug", Label: "Address", Value: r.Workspace.Slug, Code: true, ReadOnly: true, Hint: "Part of every link, so it never changes."},
-		TimeZone: with(ui.Field{
-			Name: "time_zone", Label: "Time zone", Value: f.TimeZone, Required: true, List: commonZones(), Autocomplete: "off",
-			Hint: "Used where people share times. Each person still reads times in their own zone.",
-		}, err),
-	}
-}
-
-func settingsPage(r *web.Request) web.Page {
-	return web.Page{Title: "Settings", Crumbs: []web.Crumb{{Text: "Admin"}, {Text: "Settings"}}}
-}
-
-func (s *Service) showSettings(r *web.Request) error {
-	ws, err := s.Workspace(r.Context(), r.Actor)
-	if err != nil {
-		return err
-	}
-	f := workspaceForm{Name: ws.Name, TimeZone: ws.TimeZone, Version: ws.Version}
-	return r.Page(settingsPage(r), views.SettingsPage(settingsView(r, f, nil)))
-}
-
-func (s *Service) saveSettings(r *web.Request) error {
-	var f workspaceForm
-	err := r.Form(&f)
-	if err == nil {
-		_, err = s.ChangeWorkspace(r.Context(), r.Actor, WorkspaceChange{Name: &f.Name, TimeZone: &f.TimeZone, Version: &f.Version})
-	}
-	if err == nil {
-		r.Flash("Settings saved")
-		return r.SeeOther(r.Path("/settings"))
-	}
-	v := settingsView(r, f, err)
-	if fault.Is(err, fault.Conflict) {
-		ws, loadErr := s.Workspace(r.Context(), r.Actor)
-		if loadErr != nil {
-			return loadErr
-		}
-		f.Version = ws.Version
-		v = settingsView(r, f, nil)
-		v.Conflict = &ui.Diff{FromHead: "Saved meanwhile", ToHead: "Yours"}
-		if ws.Name != f.Name {
-			v.Conflict.Changes = append(v.Conflict.Changes, ui.Change{Field: "Name", From: ws.Name, To: f.Name})
-		}
-		if ws.TimeZone != f.TimeZone {
-			v.Conflict.Changes = append(v.Conflict.Changes, ui.Change{Field: "Time zone", From: ws.TimeZone, To: f.TimeZone})
-		}
-	}
-	return r.InvalidPage(err, settingsPage(r), views.SettingsPage(v))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/api"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 )
 
 type memberBody struct {
@@ -84,16 +85,24 @@ func newMappingBody(m Mapping) mappingBody {
 }
 
 type workspaceBody struct {
-	ID        string    `json:"id" format:"uuid"`
-	Slug      string    `json:"slug"`
-	Name      string    `json:"name"`
-	TimeZone  string    `json:"time_zone"`
+	ID       string `json:"id" format:"uuid"`
+	Slug     string `json:"slug"`
+	Name     string `json:"name"`
+	TimeZone string `json:"time_zone"`
+
+	SessionIdleMinutes     int `json:"session_idle_minutes" doc:"Sessions end after a pause of this many minutes; 0 as the installation says."`
+	SessionAbsoluteMinutes int `json:"session_absolute_minutes" doc:"Sessions end this many minutes after sign-in; 0 as the installation says."`
+
+	Plan      string    `json:"plan" enum:"free,starter,pro,enterprise" doc:"Bounds what the workspace holds where limits are on."`
 	CreatedAt time.Time `json:"created_at"`
 	Version   int64     `json:"version"`
 }
 
 func newWorkspaceBody(w Workspace) workspaceBody {
-	return workspaceBody{ID: w.ID.String(), Slug: w.Slug, Name: w.Name, TimeZone: w.TimeZone, CreatedAt: w.CreatedAt.UTC(), Version: w.Version}
+	return workspaceBody{
+		ID: w.ID.String(), Slug: w.Slug, Name: w.Name, TimeZone: w.TimeZone, SessionIdleMinutes: w.SessionIdleMinutes,
+		SessionAbsoluteMinutes: w.SessionAbsoluteMinutes, Plan: string(w.Plan), CreatedAt: w.CreatedAt.UTC(), Version: w.Version,
+	}
 }
 
 type out[T any] struct{ Body T }
@@ -299,6 +308,9 @@ func (s *Service) workspaceOperations(m *api.Module) {
 			Name     *string `json:"name,omitempty"`
 			TimeZone *string `json:"time_zone,omitempty"`
 			Version  *int64  `json:"version,omitempty"`
+
+			SessionIdleMinutes     *int `json:"session_idle_minutes,omitempty" minimum:"0" maximum:"525600"`
+			SessionAbsoluteMinutes *int `json:"session_absolute_minutes,omitempty" minimum:"0" maximum:"525600"`
 		}
 	}
 	api.Register(m, api.Op{
@@ -306,8 +318,24 @@ func (s *Service) workspaceOperations(m *api.Module) {
 		Summary: "Change the settings of the workspace", Tag: "Workspace",
 	}, func(ctx context.Context, in *patchIn) (*out[workspaceBody], error) {
 		ws, err := s.ChangeWorkspace(ctx, api.Actor(ctx), WorkspaceChange{
-			Name: in.Body.Name, TimeZone: in.Body.TimeZone, Version: in.Body.Version, IfMatch: in.IfMatch,
+			Name: in.Body.Name, TimeZone: in.Body.TimeZone, SessionIdleMinutes: in.Body.SessionIdleMinutes,
+			SessionAbsoluteMinutes: in.Body.SessionAbsoluteMinutes, Version: in.Body.Version, IfMatch: in.IfMatch,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return &out[workspaceBody]{Body: newWorkspaceBody(ws)}, nil
+	})
+	type planIn struct {
+		Body struct {
+			Plan plan.Name `json:"plan" enum:"free,starter,pro,enterprise"`
+		}
+	}
+	api.Register(m, api.Op{
+		Method: http.MethodPut, Path: "/workspace/plan", Permission: SetPlan, ID: "set-workspace-plan",
+		Summary: "Choose the plan of the workspace", Tag: "Workspace",
+	}, func(ctx context.Context, in *planIn) (*out[workspaceBody], error) {
+		ws, err := s.ChangePlan(ctx, api.Actor(ctx), in.Body.Plan)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,16 @@ type workspaceForm struct {
 	Version  int64  `form:"version"`
 }
 
+type sessionForm struct {
+	Idle     int   `form:"session_idle_minutes"`
+	Absolute int   `form:"session_absolute_minutes"`
+	Version  int64 `form:"version"`
+}
+
+type planForm struct {
+	Plan string `form:"plan"`
+}
+
 type roleForm struct {
 	Role    string `form:"role"`
 	Version int64  `form:"version"`

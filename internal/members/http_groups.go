@@ -15,7 +15,7 @@ import (
 
 func (s *Service) showGroups(r *web.Request) error {
 	var groups []PeopleGroup
-	if err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	if err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		groups, err = s.Groups(r.Context(), tx)
 		return err
@@ -124,7 +124,7 @@ func (s *Service) renderGroup(r *web.Request, id uuid.UUID, problem groupProblem
 // groupForms fills what only admins see.
 func (s *Service) groupForms(r *web.Request, g PeopleGroup, path string, inside map[string]bool, problem groupProblem, v *views.Group) error {
 	var all []Person
-	if err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	if err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		all, err = s.People(r.Context(), tx)
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/search"
 	"github.com/vigilo/vigilo/internal/kernel/web"
@@ -43,11 +44,11 @@ func tone(word string) ui.Tone {
 }
 
 func (s *Service) showHome(r *web.Request) error {
-	h, err := s.Home(r.Context(), r.Actor)
-	if err != nil {
+	var home func() Home
+	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { home = s.queueHome(b, r.Actor) }); err != nil {
 		return err
 	}
-	return r.Page(web.Page{Title: "Home", Crumbs: []web.Crumb{{Text: "Home"}}}, views.HomePage(homeView(r, h)))
+	return r.Page(web.Page{Title: "Home", Crumbs: []web.Crumb{{Text: "Home"}}}, views.HomePage(homeView(r, home())))
 }
 
 func homeView(r *web.Request, h Home) views.Home {
@@ -86,10 +87,11 @@ func homeView(r *web.Request, h Home) views.Home {
 }
 
 func (s *Service) showGettingStarted(r *web.Request) error {
-	steps, err := s.GettingStarted(r.Context(), r.Actor)
-	if err != nil {
+	var read func() []StepState
+	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { read = s.queueSteps(b, r.Actor) }); err != nil {
 		return err
 	}
+	steps := read()
 	v := views.GettingStarted{HomeHref: r.Path(""), AllDone: len(steps) > 0}
 	done := 0
 	for _, st := range steps {

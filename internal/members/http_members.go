@@ -335,7 +335,7 @@ func removeView(r *web.Request, m Member, err error) views.Confirm {
 		Head: ui.PageHead{Title: "Remove " + m.Name},
 		Form: ui.ConfirmForm{
 			Action: path + "/remove", Title: "Remove " + m.Name + " from " + r.Workspace.Name + "?", Danger: true, Confirm: "Remove",
-			Points:     []string{m.Name + " loses access at once.", "They leave every group of people here.", "What they did stays in the records."},
+			Points:     []string{m.Name + " loses access at once.", "They leave every group of people here, and their API tokens for this workspace are revoked.", "What they did stays in the records."},
 			CancelHref: path, Errors: errorList(err, nil),
 		},
 	}

@@ -386,14 +386,20 @@ func TestHomeShowsWhatItsProvidersSay(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	s.get(adminMail, "/ws/acme").want(t, "calm", 200, "Nothing needs you now")
-	s.svc.AddHome(func(context.Context, *db.Tx, db.Actor) (HomeSection, error) { return HomeSection{}, nil })
-	s.svc.AddHome(func(_ context.Context, tx *db.Tx, a db.Actor) (HomeSection, error) {
-		return HomeSection{
-			Title: "Certificates", Href: "/certificates", Items: []HomeItem{{Title: a.Name, Href: "/certificates/1", Meta: "6 days", Tone: "crit", Icon: "clock"}},
-		}, nil
+	s.svc.AddHome(func(*db.Batch, db.Actor) func() HomeSection { return func() HomeSection { return HomeSection{} } })
+	s.svc.AddHome(func(b *db.Batch, a db.Actor) func() HomeSection {
+		alone := hasColleague.Queue(b, nil)
+		return func() HomeSection {
+			if has, _ := alone.First(); !has {
+				t.Error("the section was made before the batch ran")
+			}
+			return HomeSection{
+				Title: "Certificates", Href: "/certificates", Items: []HomeItem{{Title: a.Name, Href: "/certificates/1", Meta: "6 days", Tone: "crit", Icon: "clock"}},
+			}
+		}
 	})
-	s.svc.AddHome(func(context.Context, *db.Tx, db.Actor) (HomeSection, error) {
-		return HomeSection{Title: "Alerts", Empty: "No alert is firing."}, nil
+	s.svc.AddHome(func(*db.Batch, db.Actor) func() HomeSection {
+		return func() HomeSection { return HomeSection{Title: "Alerts", Empty: "No alert is firing."} }
 	})
 	s.get(adminMail, "/ws/acme").want(t, "two sections", 200, "1 thing to look at", "Adam Admin", "/ws/acme/certificates/1", "6 days", "No alert is firing.")
 }

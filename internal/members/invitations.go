@@ -51,6 +51,9 @@ func (s *Service) InviteMany(ctx context.Context, a db.Actor, rows []NewInvitati
 		if err := s.clearTheWay(ctx, tx, rows); err != nil {
 			return err
 		}
+		if err := s.checkPlaces(ctx, tx, len(rows)); err != nil {
+			return err
+		}
 		if out, err = s.issue(ctx, tx, rows); err != nil {
 			return err
 		}
@@ -169,7 +172,7 @@ func (i Invitation) payload() InvitationPayload {
 // Invitation reads one invitation.
 func (s *Service) Invitation(ctx context.Context, a db.Actor, id uuid.UUID) (Invitation, error) {
 	var inv Invitation
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		inv, err = loadInvitation.One(ctx, tx, db.Args{"id": id})
 		return err
@@ -194,6 +197,12 @@ func (s *Service) ResendInvitation(ctx context.Context, a db.Actor, id uuid.UUID
 		}
 		if inv.Role == access.Owner && !by.owner {
 			return fault.NewDenied("forbidden", "Only an owner may invite an owner.")
+		}
+		if inv.State(tx.Now) == Expired {
+			// It takes a place again.
+			if err := s.checkPlaces(ctx, tx, 1); err != nil {
+				return err
+			}
 		}
 		link, hash := s.newLink()
 		inv.SentAt, inv.ExpiresAt = tx.Now, tx.Now.Add(invitationLife)

@@ -39,7 +39,7 @@ type NewMapping struct {
 // Mappings returns the rules of the workspace by group.
 func (s *Service) Mappings(ctx context.Context, a db.Actor) ([]Mapping, error) {
 	var out []Mapping
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = allMappings.All(ctx, tx, nil)
 		return err
@@ -98,7 +98,7 @@ func (m Mapping) subject() event.Subject {
 // Mapping reads one rule.
 func (s *Service) Mapping(ctx context.Context, a db.Actor, id uuid.UUID) (Mapping, error) {
 	var out Mapping
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = loadMapping.One(ctx, tx, db.Args{"id": id})
 		return err

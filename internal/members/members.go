@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,7 @@ const (
 	ReadMembers     access.Permission = "member.read"
 	ManageMembers   access.Permission = "member.manage"
 	OwnWorkspace    access.Permission = "member.own"
+	SetPlan         access.Permission = "workspace.plan"
 )
 
 // Mailer queues mail in the caller's transaction. Without one, invitations work by their
@@ -38,15 +40,11 @@ type Mailer interface {
 // CreatedHook seeds the defaults of a module in the transaction that makes a workspace.
 type CreatedHook func(ctx context.Context, tx *db.Tx, ws Workspace) error
 
-// RoleChange says how a person's place in a workspace changed.
-type RoleChange struct {
-	WorkspaceID uuid.UUID
-	UserID      uuid.UUID
+// Tokens ends the personal API tokens of somebody who leaves the workspace of tx, in the
+// transaction that removes them, so that none comes back to life with a later membership.
+type Tokens interface {
+	RevokeTokensOf(ctx context.Context, tx *db.Tx, userID uuid.UUID, reason string) error
 }
-
-// RoleHook is told after a role was changed, or a membership suspended or removed. It
-// runs as a job: at least once, and again after a failure.
-type RoleHook func(ctx context.Context, c RoleChange) error
 
 // Deps are what the module works with. InviteLimit and LinkLimit may be nil.
 type Deps struct {
@@ -54,10 +52,16 @@ type Deps struct {
 	Ledger *ledger.Ledger
 	Policy *access.Policy
 	Index  *search.Index
+	Tokens Tokens
 	Clock  clock.Clock
 	Log    *slog.Logger
 	// BaseURL makes an absolute address of a path.
 	BaseURL func(path string) string
+	// SessionIdle and SessionAbsolute are how long sessions last in this installation, which
+	// a workspace may shorten.
+	SessionIdle, SessionAbsolute time.Duration
+	// PlanLimits makes the plan of a workspace bound what it holds.
+	PlanLimits bool
 	// InviteLimit bounds invitations by person, LinkLimit looking at links by address.
 	InviteLimit web.Limiter
 	LinkLimit   web.Limiter
@@ -70,26 +74,30 @@ type Service struct {
 	ledger  *ledger.Ledger
 	policy  *access.Policy
 	index   *search.Index
+	tokens  Tokens
 	clock   clock.Clock
 	log     *slog.Logger
 	baseURL func(string) string
 
-	inviteLimit, linkLimit web.Limiter
+	sessionIdle, sessionAbsolute time.Duration
+	planLimits                   bool
+	inviteLimit, linkLimit       web.Limiter
 
 	mailer    Mailer
 	onCreated []CreatedHook
-	onRole    []RoleHook
 	steps     []Step
 	providers []HomeProvider
 	actions   []Action
+	uses      []Use
+	settings  []SettingsLink
 	nav       []web.NavEntry
 }
 
 // New returns the service.
 func New(d Deps) *Service {
 	s := &Service{
-		db: d.DB, ledger: d.Ledger, policy: d.Policy, index: d.Index, clock: d.Clock, log: d.Log, baseURL: d.BaseURL,
-		inviteLimit: d.InviteLimit, linkLimit: d.LinkLimit,
+		db: d.DB, ledger: d.Ledger, policy: d.Policy, index: d.Index, tokens: d.Tokens, clock: d.Clock, log: d.Log, baseURL: d.BaseURL,
+		sessionIdle: d.SessionIdle, sessionAbsolute: d.SessionAbsolute, planLimits: d.PlanLimits, inviteLimit: d.InviteLimit, linkLimit: d.LinkLimit,
 	}
 	s.AddStep(inviteStep())
 	s.AddAction(Action{Label: "Invite a colleague", Path: "/members/invitations/new", Icon: "user-plus", Permission: ManageMembers})
@@ -106,14 +114,17 @@ func (s *Service) SetNav(nav []web.NavEntry) { s.nav = nav }
 // OnWorkspaceCreated adds a hook that seeds defaults.
 func (s *Service) OnWorkspaceCreated(h CreatedHook) { s.onCreated = append(s.onCreated, h) }
 
-// OnRoleChanged adds a hook that is told about roles that changed.
-func (s *Service) OnRoleChanged(h RoleHook) { s.onRole = append(s.onRole, h) }
-
 // AddStep adds a step to the getting-started page.
 func (s *Service) AddStep(step Step) { s.steps = append(s.steps, step) }
 
 // AddHome adds a section to the home page.
 func (s *Service) AddHome(p HomeProvider) { s.providers = append(s.providers, p) }
+
+// AddUse adds a line to what the settings page says of the plan.
+func (s *Service) AddUse(u Use) { s.uses = append(s.uses, u) }
+
+// AddSettings adds a link to the settings page of another module.
+func (s *Service) AddSettings(l SettingsLink) { s.settings = append(s.settings, l) }
 
 // AddAction adds an action to the search page and the command palette.
 func (s *Service) AddAction(a Action) { s.actions = append(s.actions, a) }

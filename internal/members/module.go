@@ -17,6 +17,7 @@ func (s *Service) Module() module.Module {
 			{Permission: ManageWorkspace, Label: "Change the settings of the workspace", Min: access.Admin},
 			{Permission: ReadMembers, Label: "See who the members are", Min: access.Viewer},
 			{Permission: ManageMembers, Label: "Invite, change and remove members", Min: access.Admin},
+			{Permission: SetPlan, Label: "Choose the plan of the workspace", Min: access.PlatformAdmin},
 			{Permission: OwnWorkspace, Label: "Make and unmake owners", Min: access.Owner},
 		},
 		Nav: []web.NavEntry{
@@ -24,7 +25,6 @@ func (s *Service) Module() module.Module {
 			{Bucket: web.AdminBucket, Label: "Settings", Path: "/settings", Icon: "settings", Weight: 90, Permission: ManageWorkspace},
 		},
 		Events: eventTypes(),
-		On:     s.subscriptions(),
 		Search: searchSources(),
 		Refs:   resolvers(),
 		Routes: s.routes,

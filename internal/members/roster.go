@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -49,7 +50,7 @@ func ids(in []uuid.UUID) []uuid.UUID {
 // Member reads one member with their name.
 func (s *Service) Member(ctx context.Context, a db.Actor, id uuid.UUID) (Member, error) {
 	var m Member
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		m, err = loadMember.One(ctx, tx, db.Args{"id": id})
 		return err
@@ -153,6 +154,9 @@ func (s *Service) remove(ctx context.Context, tx *db.Tx, m Member) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.tokens.RevokeTokensOf(ctx, tx, m.UserID, "the owner left the workspace"); err != nil {
+		return fmt.Errorf("revoke tokens of member %s: %w", m.ID, err)
+	}
 	_, err := deleteMember.Run(ctx, tx, db.Args{"id": m.ID})
 	return err
 }
@@ -160,6 +164,9 @@ func (s *Service) remove(ctx context.Context, tx *db.Tx, m Member) error {
 // join adds a member and records it. The caller holds the lock of the workspace, or has
 // just made it.
 func (s *Service) join(ctx context.Context, tx *db.Tx, userID uuid.UUID, role access.Role, via JoinedVia) (Member, error) {
+	if err := s.checkJoin(ctx, tx); err != nil {
+		return Member{}, err
+	}
 	id, err := newID()
 	if err != nil {
 		return Member{}, err

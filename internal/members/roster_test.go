@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -295,5 +296,25 @@ func TestOnlyActivePeopleAreRecipients(t *testing.T) {
 		return err
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestWhoIsRemovedLosesTheirTokensInTheSameTransaction(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	ctx, id := context.Background(), b.memberID(t, b.ws, b.viewer)
+	b.tokens.fail = errors.New("no")
+	if err := b.svc.RemoveMember(ctx, b.admin, id); !errors.Is(err, b.tokens.fail) {
+		t.Fatalf("removal without revocation: %v", err)
+	}
+	if got := b.place(t, b.ws, b.viewer.UserID); got == "none" {
+		t.Error("removed although the tokens stay")
+	}
+	b.tokens.fail = nil
+	if err := b.svc.RemoveMember(ctx, b.admin, id); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]uuid.UUID{b.viewer.UserID, b.viewer.UserID}, b.tokens.revoked); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -21,7 +21,7 @@ type Action struct {
 // Find searches the records of every module that the actor may read.
 func (s *Service) Find(ctx context.Context, a db.Actor, text string, limit int) ([]search.Hit, error) {
 	var hits []search.Hit
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		hits, err = s.index.Find(ctx, tx, s.policy, text, limit)
 		return err
@@ -33,7 +33,7 @@ func (s *Service) Find(ctx context.Context, a db.Actor, text string, limit int) 
 func (s *Service) FindByKey(ctx context.Context, a db.Actor, key string) (search.Ref, bool, error) {
 	var ref search.Ref
 	var ok bool
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		ref, ok, err = s.index.ByKey(ctx, tx, key)
 		return err

@@ -54,8 +54,8 @@ func (s *Service) acceptOpen(ctx context.Context, in SignIn) error {
 	var errs []error
 	for _, o := range offers {
 		err := s.accept(ctx, db.System(o.WorkspaceID, signInReason), o.ID, in.UserID)
-		// Accepted in another tab, revoked this moment, or suspended: nothing to do.
-		if fault.Is(err, fault.Conflict) || fault.Is(err, fault.Denied) {
+		// Accepted in another tab, revoked this moment, suspended, or no place: nothing to do.
+		if fault.Is(err, fault.Conflict) || fault.Is(err, fault.Denied) || s.isFull(ctx, err, o.WorkspaceID) {
 			continue
 		}
 		if err != nil {
@@ -108,7 +108,7 @@ func (s *Service) applyGroups(ctx context.Context, in SignIn) error {
 	slices.SortFunc(todo, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	var errs []error
 	for _, ws := range todo {
-		if err := s.followGroups(ctx, ws, in.UserID, groups); err != nil {
+		if err := s.followGroups(ctx, ws, in.UserID, groups); err != nil && !s.isFull(ctx, err, ws) {
 			errs = append(errs, fmt.Errorf("follow groups in workspace %s: %w", ws, err))
 		}
 	}

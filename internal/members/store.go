@@ -5,10 +5,11 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 )
 
 const (
-	workspaceColumns  = `id, slug, name, timezone, version, created_at`
+	workspaceColumns  = `id, slug, name, timezone, session_idle_minutes, session_absolute_minutes, plan, version, created_at`
 	memberColumns     = `id, user_id, role, state, joined_via, joined_at, last_seen_at, version`
 	invitationColumns = `id, email, role, invited_by, created_at, sent_at, expires_at, accepted_at, revoked_at`
 )
@@ -16,8 +17,8 @@ const (
 // Workspaces.
 var (
 	insertWorkspace = db.DefineCommand("members.insert_workspace", `
-	INSERT INTO workspaces (id, slug, name, timezone, created_at, updated_at)
-	VALUES (@id, @slug, @name, @timezone, @now, @now)`)
+	INSERT INTO workspaces (id, slug, name, timezone, plan, created_at, updated_at)
+	VALUES (@id, @slug, @name, @timezone, @plan, @now, @now)`)
 	loadWorkspace = db.Define[Workspace]("members.load_workspace", `
 	SELECT `+workspaceColumns+` FROM workspaces WHERE id = @ws`).Called("workspace")
 	lockedWorkspace = db.Define[Workspace]("members.locked_workspace", `
@@ -26,7 +27,17 @@ var (
 	lockWorkspace = db.Define[uuid.UUID]("members.lock_workspace", `
 	SELECT id FROM workspaces WHERE id = @ws FOR NO KEY UPDATE`).Called("workspace")
 	saveWorkspace = db.DefineCommand("members.save_workspace", `
-	UPDATE workspaces SET name = @name, timezone = @timezone, version = @version, updated_at = @now WHERE id = @ws`)
+	UPDATE workspaces
+	SET name = @name, timezone = @timezone, session_idle_minutes = @idle, session_absolute_minutes = @absolute,
+		version = @version, updated_at = @now
+	WHERE id = @ws`)
+	savePlan = db.DefineCommand("members.save_plan", `
+	UPDATE workspaces SET plan = @plan, version = @version, updated_at = @now WHERE id = @ws`)
+	// Locked, so that two additions at once do not both take the last place.
+	lockPlan = db.Define[plan.Name]("members.lock_plan", `
+	SELECT plan FROM workspaces WHERE id = @ws FOR NO KEY UPDATE`).Called("workspace")
+	workspacesOfPlan = db.DefineSystem[uuid.UUID]("members.workspaces_of_plan", `
+	SELECT id FROM workspaces WHERE plan = @plan ORDER BY id`)
 	workspaceBySlug = db.DefineSystem[uuid.UUID]("members.workspace_by_slug", `
 	SELECT id FROM workspaces WHERE slug = @slug`).Called("workspace")
 	takenSlugs = db.DefineSystem[string]("members.taken_slugs", `
@@ -50,6 +61,10 @@ var (
 	DELETE FROM members WHERE workspace_id = @ws AND id = @id`)
 	countMembers = db.Define[int64]("members.count_members", `
 	SELECT count(*) FROM members WHERE workspace_id = @ws AND id = ANY (@members::uuid[])`)
+	countTaken = db.Define[taken]("members.count_taken", `
+	SELECT (SELECT count(*) FROM members WHERE workspace_id = @ws) AS members,
+		(SELECT count(*) FROM invitations
+			WHERE workspace_id = @ws AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > @now) AS invited`)
 	placesOf = db.DefineSystem[placeRow]("members.places_of", `
 	SELECT workspace_id, role, joined_via FROM members WHERE user_id = @user`)
 	hasColleague = db.Define[bool]("members.has_colleague", `

@@ -10,14 +10,22 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/plan"
 )
 
 // Workspace is the tenancy boundary. Slug never changes.
 type Workspace struct {
-	ID        uuid.UUID `db:"id"`
-	Slug      string    `db:"slug" audit:"slug"`
-	Name      string    `db:"name" audit:"name"`
-	TimeZone  string    `db:"timezone" audit:"time_zone"`
+	ID       uuid.UUID `db:"id"`
+	Slug     string    `db:"slug" audit:"slug"`
+	Name     string    `db:"name" audit:"name"`
+	TimeZone string    `db:"timezone" audit:"time_zone"`
+	// SessionIdleMinutes and SessionAbsoluteMinutes end sessions in this workspace sooner
+	// than the installation does: after a pause, and after a time in any case. 0 leaves
+	// it to the installation.
+	SessionIdleMinutes     int `db:"session_idle_minutes" audit:"session_idle_minutes"`
+	SessionAbsoluteMinutes int `db:"session_absolute_minutes" audit:"session_absolute_minutes"`
+	// Plan bounds what the workspace holds, where limits are on.
+	Plan      plan.Name `db:"plan" audit:"plan"`
 	Version   int64     `db:"version"`
 	CreatedAt time.Time `db:"created_at"`
 }
@@ -125,4 +133,56 @@ func ProposeSlug(name string) string {
 		slug += "-ws"
 	}
 	return slug
+}
+
+// minSessionMinutes is the shortest time that sessions can be made to last. Below it people
+// would sign in more often than the use of a session is written down.
+const minSessionMinutes = 5
+
+// changed returns the workspace with what in says, or every problem of it. idle and absolute
+// are how long sessions last in the installation.
+func (w Workspace) changed(in WorkspaceChange, idle, absolute time.Duration) (Workspace, error) {
+	c := &form.Check{}
+	if in.Name != nil {
+		w.Name = strings.TrimSpace(*in.Name)
+		c.Text("name", w.Name, "A name", maxName)
+	}
+	if in.TimeZone != nil {
+		w.TimeZone = strings.TrimSpace(*in.TimeZone)
+		c.Zone("time_zone", w.TimeZone)
+	}
+	if in.SessionIdleMinutes != nil {
+		w.SessionIdleMinutes = *in.SessionIdleMinutes
+		checkSessionMinutes(c, "session_idle_minutes", w.SessionIdleMinutes, idle)
+	}
+	if in.SessionAbsoluteMinutes != nil {
+		w.SessionAbsoluteMinutes = *in.SessionAbsoluteMinutes
+		checkSessionMinutes(c, "session_absolute_minutes", w.SessionAbsoluteMinutes, absolute)
+	}
+	if w.SessionAbsoluteMinutes > 0 && w.SessionIdleMinutes > w.SessionAbsoluteMinutes {
+		c.Add("session_idle_minutes", "out_of_range", "The pause must not be longer than the session may last in any case.")
+	}
+	return w, c.Err()
+}
+
+func checkSessionMinutes(c *form.Check, field string, minutes int, installation time.Duration) {
+	switch {
+	case minutes == 0:
+	case minutes < minSessionMinutes:
+		c.Add(field, "out_of_range", "Choose at least "+plural(minSessionMinutes, "minute")+", or 0 to leave it to the installation.")
+	case minutes > int(installation/time.Minute):
+		c.Add(field, "out_of_range", "A workspace can only shorten sessions. In this installation they end after "+span(installation)+".")
+	}
+}
+
+// span writes a duration in the largest unit that fits it exactly.
+func span(d time.Duration) string {
+	switch {
+	case d >= 24*time.Hour && d%(24*time.Hour) == 0:
+		return plural(int(d/(24*time.Hour)), "day")
+	case d >= time.Hour && d%time.Hour == 0:
+		return plural(int(d/time.Hour), "hour")
+	default:
+		return plural(int(d/time.Minute), "minute")
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/api"
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
 )
 
@@ -38,8 +37,8 @@ func (s *Service) createWorkspace(ctx context.Context, a db.Actor, in NewWorkspa
 	a.WorkspaceID, a.Role, a.Scopes = id, string(access.Owner), nil
 	var ws Workspace
 	err = s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
-		ws = Workspace{ID: id, Slug: in.Slug, Name: in.Name, TimeZone: in.TimeZone, Version: 1, CreatedAt: tx.Now}
-		_, err := insertWorkspace.Run(ctx, tx, db.Args{"id": id, "slug": ws.Slug, "name": ws.Name, "timezone": ws.TimeZone})
+		ws = Workspace{ID: id, Slug: in.Slug, Name: in.Name, TimeZone: in.TimeZone, Plan: s.firstPlan(), Version: 1, CreatedAt: tx.Now}
+		_, err := insertWorkspace.Run(ctx, tx, db.Args{"id": id, "slug": ws.Slug, "name": ws.Name, "timezone": ws.TimeZone, "plan": ws.Plan})
 		if db.Violated(err, "workspaces_slug_key") {
 			return fault.InvalidField("slug", "slug_taken", "This address is taken. Choose another one.")
 		}
@@ -99,7 +98,7 @@ func (s *Service) ProposeFreeSlug(ctx context.Context, name string) (string, err
 // Workspace reads the workspace of the actor.
 func (s *Service) Workspace(ctx context.Context, a db.Actor) (Workspace, error) {
 	var ws Workspace
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		ws, err = loadWorkspace.One(ctx, tx, nil)
 		return err
@@ -110,26 +109,17 @@ func (s *Service) Workspace(ctx context.Context, a db.Actor) (Workspace, error) 
 // WorkspaceChange is what an admin may change; nil leaves a field as it is. Version and
 // IfMatch are what the caller saw, if they say so.
 type WorkspaceChange struct {
-	Name     *string
-	TimeZone *string
-	Version  *int64
-	IfMatch  string
+	Name                   *string
+	TimeZone               *string
+	SessionIdleMinutes     *int
+	SessionAbsoluteMinutes *int
+	Version                *int64
+	IfMatch                string
 }
 
-// ChangeWorkspace renames the workspace or moves it to another time zone.
+// ChangeWorkspace renames the workspace, moves it to another time zone, or changes how long
+// sessions last in it.
 func (s *Service) ChangeWorkspace(ctx context.Context, a db.Actor, in WorkspaceChange) (Workspace, error) {
-	c := &form.Check{}
-	if in.Name != nil {
-		*in.Name = strings.TrimSpace(*in.Name)
-		c.Text("name", *in.Name, "A name", maxName)
-	}
-	if in.TimeZone != nil {
-		*in.TimeZone = strings.TrimSpace(*in.TimeZone)
-		c.Zone("time_zone", *in.TimeZone)
-	}
-	if err := c.Err(); err != nil {
-		return Workspace{}, err
-	}
 	var after Workspace
 	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
 		if err := s.policy.Check(tx.Actor, ManageWorkspace); err != nil {
@@ -142,23 +132,38 @@ func (s *Service) ChangeWorkspace(ctx context.Context, a db.Actor, in WorkspaceC
 		if err := api.CheckVersion(in.IfMatch, in.Version, before.Version); err != nil {
 			return err
 		}
-		after = before
-		if in.Name != nil {
-			after.Name = *in.Name
-		}
-		if in.TimeZone != nil {
-			after.TimeZone = *in.TimeZone
-		}
-		if after == before {
-			return nil
-		}
-		after.Version++
-		if _, err := saveWorkspace.Run(ctx, tx, db.Args{"name": after.Name, "timezone": after.TimeZone, "version": after.Version}); err != nil {
+		if after, err = before.changed(in, s.sessionIdle, s.sessionAbsolute); err != nil || after == before {
 			return err
 		}
-		return s.record(ctx, tx, ledger.Entry{
-			Action: "workspace.updated", Subject: workspaceSubject(after), Before: before, After: after, Payload: workspacePayload(after),
-		})
+		after.Version++
+		if _, err := saveWorkspace.Run(ctx, tx, db.Args{
+			"name": after.Name, "timezone": after.TimeZone, "idle": after.SessionIdleMinutes,
+			"absolute": after.SessionAbsoluteMinutes, "version": after.Version,
+		}); err != nil {
+			return err
+		}
+		return s.recordWorkspace(ctx, tx, before, after)
 	})
 	return after, err
+}
+
+// recordWorkspace writes one entry for the name and the zone and one for how long sessions
+// last, which other people care about.
+func (s *Service) recordWorkspace(ctx context.Context, tx *db.Tx, before, after Workspace) error {
+	middle := after
+	middle.SessionIdleMinutes, middle.SessionAbsoluteMinutes = before.SessionIdleMinutes, before.SessionAbsoluteMinutes
+	if middle.Name != before.Name || middle.TimeZone != before.TimeZone {
+		if err := s.record(ctx, tx, ledger.Entry{
+			Action: "workspace.updated", Subject: workspaceSubject(after), Before: before, After: middle, Payload: workspacePayload(after),
+		}); err != nil {
+			return err
+		}
+	}
+	if middle == after {
+		return nil
+	}
+	return s.record(ctx, tx, ledger.Entry{
+		Action: "session_limits.changed", Subject: workspaceSubject(after), Before: middle, After: after,
+		Payload: SessionLimitsPayload{IdleMinutes: after.SessionIdleMinutes, AbsoluteMinutes: after.SessionAbsoluteMinutes},
+	})
 }

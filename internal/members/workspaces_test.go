@@ -3,6 +3,9 @@ package members
 import (
 	"context"
 	"errors"
+	"math"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
@@ -114,4 +117,67 @@ func TestSettingsAreSavedOverTheVersionThatWasSeen(t *testing.T) {
 	if mine, err := b.svc.Workspace(ctx, b.strang); err != nil || mine.Slug != "globex" {
 		t.Errorf("a stranger reads %+v, %v", mine, err)
 	}
+}
+
+func TestSessionLimitsOnlyShorten(t *testing.T) {
+	t.Parallel()
+	b := setUp(t) // sessions of the installation: 12 hours idle, 7 days at most
+	ctx := context.Background()
+	limits := func(idle, absolute int) WorkspaceChange {
+		return WorkspaceChange{SessionIdleMinutes: &idle, SessionAbsoluteMinutes: &absolute}
+	}
+	tests := []struct {
+		name string
+		by   db.Actor
+		in   WorkspaceChange
+		want string
+	}{
+		{"shorter than people can use", b.admin, limits(4, 0), "session_idle_minutes out_of_range"},
+		{"negative", b.admin, limits(0, -5), "session_absolute_minutes out_of_range"},
+		{"longer than the installation's", b.admin, limits(721, 0), "session_idle_minutes out_of_range"},
+		{"far longer than a duration holds", b.admin, limits(0, math.MaxInt), "session_absolute_minutes out_of_range"},
+		{"a pause longer than the session", b.admin, limits(600, 300), "session_idle_minutes out_of_range"},
+		{"a viewer", b.viewer, limits(30, 480), "forbidden"},
+		{"as long as the installation's", b.admin, limits(720, 10080), ""},
+		{"both shorter", b.admin, limits(30, 480), ""},
+		{"the same again", b.admin, limits(30, 480), ""},
+		{"back", b.admin, limits(0, 0), ""},
+	}
+	for _, tt := range tests {
+		if _, err := b.svc.ChangeWorkspace(ctx, tt.by, tt.in); code(err) != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, code(err), tt.want)
+		}
+	}
+	if n := b.audited(t, b.ws, "session_limits.changed"); n != 3 {
+		t.Errorf("recorded %d times, want 3", n)
+	}
+	if n := b.audited(t, b.ws, "workspace.updated"); n != 0 {
+		t.Errorf("recorded %d times as another change", n)
+	}
+	var diff string
+	if err := b.Admin(t).QueryRow(ctx, `SELECT diff::text FROM audit.event WHERE workspace_id = $1 AND action = 'session_limits.changed'
+		ORDER BY occurred_at, event_id OFFSET 1 LIMIT 1`, b.ws).Scan(&diff); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"session_idle_minutes", "720", "30", "session_absolute_minutes", "480"} {
+		if !strings.Contains(diff, part) {
+			t.Errorf("the entry does not say %s: %s", part, diff)
+		}
+	}
+}
+
+func TestSessionLimitsAreChosenOnTheSettingsPage(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	const page = "/ws/acme/settings"
+	s.get(adminMail, page).want(t, "page", 200, "12 hours, as in the whole installation", "7 days, as in the whole installation", `value="480"`)
+	form := func(idle, absolute, version string) url.Values {
+		return url.Values{"session_idle_minutes": {idle}, "session_absolute_minutes": {absolute}, "version": {version}}
+	}
+	s.post(adminMail, page+"/sessions", form("9999", "0", "1")).want(t, "too long", 422, "A workspace can only shorten sessions", "12 hours")
+	s.post(adminMail, page+"/sessions", form("45", "480", "1")).want(t, "saved", 303, page)
+	s.get(adminMail, page).want(t, "a time that is not offered", 200, `<option value="45" selected`, "45 minutes", `<option value="480" selected`)
+	s.post(adminMail, page+"/sessions", form("30", "480", "1")).want(t, "saved over another version", 409, "Saved meanwhile", "45 minutes", "30 minutes")
+	r := s.do(request{method: "PATCH", path: "/ws/acme/api/v1/workspace", as: adminMail, json: `{"session_idle_minutes":60}`})
+	r.want(t, "by the API", 200, `"session_idle_minutes":60`, `"session_absolute_minutes":480`, `"plan":"enterprise"`)
 }

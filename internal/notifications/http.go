@@ -1,7 +1,6 @@
 package notifications
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/web"
@@ -42,33 +42,35 @@ const (
 	pathMail        = "/settings/mail"
 )
 
-// Shell implements web.ShellSource: the bell, in one round trip.
-func (s *Service) Shell(ctx context.Context, r *web.Request) (layout.Bell, error) {
+// QueueShell implements web.ShellSource: the bell.
+func (s *Service) QueueShell(b *db.Batch, r *web.Request) func() layout.Bell {
 	if r.User().ID == uuid.Nil || !r.Can(ReadNotifications) {
-		return layout.Bell{}, nil
+		return func() layout.Bell { return layout.Bell{} }
 	}
-	unread, items, err := s.bell(ctx, r.Actor)
-	if err != nil {
-		return layout.Bell{}, err
-	}
+	newest := newestUnread.Queue(b, db.Args{"user": r.Actor.UserID})
+	return func() layout.Bell { return newBell(r, newest.Rows) }
+}
+
+func newBell(r *web.Request, newest []unreadItem) layout.Bell {
 	v := layout.Bell{
-		Unread: int(unread), Href: r.Path("/notifications/bell"), InboxHref: r.Path(pathInbox), ReadHref: r.Path("/notifications/read?all=true"),
+		Href: r.Path("/notifications/bell"), InboxHref: r.Path(pathInbox), ReadHref: r.Path("/notifications/read?all=true"),
 	}
-	for _, i := range items {
+	for _, i := range newest {
+		v.Unread = int(i.Unread)
 		v.Items = append(v.Items, layout.BellItem{
 			Text: i.Title, Href: r.Path(pathInbox + "/" + i.ID.String()), Icon: i.Icon, Tone: tone(i.Severity),
 			Time: r.Moment(i.CreatedAt),
 		})
 	}
-	return v, nil
+	return v
 }
 
 func (s *Service) showBell(r *web.Request) error {
-	v, err := s.Shell(r.Context(), r)
-	if err != nil {
+	var v func() layout.Bell
+	if err := s.db.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { v = s.QueueShell(b, r) }); err != nil {
 		return err
 	}
-	return r.Fragment(http.StatusOK, layout.BellMenu(v))
+	return r.Fragment(http.StatusOK, layout.BellMenu(v()))
 }
 
 func (s *Service) showInbox(r *web.Request) error {

@@ -52,21 +52,6 @@ func (s *Service) Inbox(ctx context.Context, a db.Actor, f InboxFilter) (Inbox, 
 	return Inbox{Page: page.Page, Unread: n}, nil
 }
 
-// bell reads what the bell shows, in one round trip.
-func (s *Service) bell(ctx context.Context, a db.Actor) (unread int64, newest []Item, err error) {
-	var count *db.Result[int64]
-	var items *db.Result[Item]
-	err = s.db.ReadBatch(ctx, a, func(b *db.Batch) {
-		count = countUnread.Queue(b, db.Args{"user": a.UserID})
-		items = newestUnread.Queue(b, db.Args{"user": a.UserID})
-	})
-	if err != nil {
-		return 0, nil, err
-	}
-	unread, _ = count.First()
-	return unread, items.Rows, nil
-}
-
 // MarkRead marks notifications of the actor as read and returns how many were not. Ids
 // that are not theirs are passed over: they look like ids that do not exist.
 func (s *Service) MarkRead(ctx context.Context, a db.Actor, ids []uuid.UUID) (int64, error) {

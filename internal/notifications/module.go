@@ -34,6 +34,7 @@ func (s *Service) Module() module.Module {
 			{Every: time.Minute, Job: func() river.JobArgs { return sweepArgs{} }, AtStart: true},
 			{Every: 24 * time.Hour, Job: func() river.JobArgs { return purgeArgs{} }, AtStart: true},
 		},
+		Sealed: sealedValues,
 		Routes: s.routes,
 		API:    s.operations,
 	}

@@ -42,6 +42,12 @@ var inbox = db.DefineList[Item](db.ListSpec[Item]{
 	Default: "-created_at", IDExpr: "n.id", ID: func(i Item) uuid.UUID { return i.ID },
 })
 
+// unreadItem is one of the newest notifications, with how many there are.
+type unreadItem struct {
+	Item
+	Unread int64 `db:"unread"`
+}
+
 // added is a notification that did not exist before.
 type added struct {
 	ID     uuid.UUID `db:"id"`
@@ -66,10 +72,15 @@ var (
 	countUnread = db.Define[int64]("notifications.count_unread", `
 	SELECT count(*) FROM (SELECT 1 FROM notifications
 		WHERE workspace_id = @ws AND user_id = @user AND in_app AND read_at IS NULL LIMIT 100) AS capped`)
-	newestUnread = db.Define[Item]("notifications.newest_unread", `
-	SELECT `+itemColumns+` FROM notifications n
-	WHERE n.workspace_id = @ws AND n.user_id = @user AND n.in_app AND n.read_at IS NULL
-	ORDER BY n.created_at DESC, n.id DESC LIMIT 8`)
+	// newestUnread also counts what is unread, up to 100.
+	newestUnread = db.Define[unreadItem]("notifications.newest_unread", `
+	SELECT `+itemColumns+`, n.unread FROM (
+		SELECT u.*, count(*) OVER () AS unread FROM (
+			SELECT * FROM notifications
+			WHERE workspace_id = @ws AND user_id = @user AND in_app AND read_at IS NULL
+			ORDER BY created_at DESC, id DESC LIMIT 100) AS u
+		ORDER BY u.created_at DESC, u.id DESC LIMIT 8) AS n
+	ORDER BY n.created_at DESC, n.id DESC`)
 	loadItem = db.Define[Item]("notifications.load", `
 	SELECT `+itemColumns+` FROM notifications n
 	WHERE n.workspace_id = @ws AND n.user_id = @user AND n.id = @id`).Called("notification")

@@ -202,19 +202,19 @@ type Open struct {
 	Overdue, Blocked bool
 }
 
-// Mine returns the open tasks of a person, the most urgent first.
-func (s *Service) Mine(ctx context.Context, tx *db.Tx, user uuid.UUID, limit int) ([]Open, error) {
-	rows, err := openOf.All(ctx, tx, db.Args{"user": user, "limit": limit})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Open, len(rows))
-	for i, r := range rows {
-		out[i] = Open{
-			Key: r.Key, Title: r.Title, Path: r.Path(), For: r.ParentLabel, Due: r.due(), Overdue: r.Overdue(tx.Now), Blocked: r.Blocked(),
+// QueueMine reads the open tasks of a person, the most urgent first, and says what they
+// are at a time once the batch has run.
+func (s *Service) QueueMine(b *db.Batch, user uuid.UUID, limit int) func(now time.Time) []Open {
+	rows := openOf.Queue(b, db.Args{"user": user, "limit": limit})
+	return func(now time.Time) []Open {
+		out := make([]Open, len(rows.Rows))
+		for i, r := range rows.Rows {
+			out[i] = Open{
+				Key: r.Key, Title: r.Title, Path: r.Path(), For: r.ParentLabel, Due: r.due(), Overdue: r.Overdue(now), Blocked: r.Blocked(),
+			}
 		}
+		return out
 	}
-	return out, nil
 }
 
 // MoveTasks moves many tasks, all or none, and returns how many it moved. Those that are

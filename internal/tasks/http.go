@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -278,14 +277,11 @@ func (s *Service) kindLabel(kind string) string {
 func (s *Service) newRow(r *web.Request, i Item) views.Row {
 	row := views.Row{
 		ID: i.ID.String(), State: stateBadge(i), Assignee: person(i.AssigneeID, i.AssigneeName), For: s.parentLink(r, i.Task),
-		Link: ui.RowLink{Key: i.Key, Text: i.Title, Href: r.Path(i.Path()), Sub: i.ParentLabel},
-		Updated: ui.Time{
-			ISO: i.UpdatedAt.UTC().Format(time.RFC3339), Text: timetext.Relative(i.UpdatedAt, r.Now()),
-			Title: i.UpdatedAt.In(r.Zone()).Format(longLayout),
-		},
+		Link:    ui.RowLink{Key: i.Key, Text: i.Title, Href: r.Path(i.Path()), Sub: i.ParentLabel},
+		Updated: r.Since(i.UpdatedAt),
 	}
 	if i.HasDue() {
-		t := dueTime(i.DueAt, r.Now(), r.Zone())
+		t := timetext.Moment(i.DueAt, r.Now(), r.Zone())
 		row.Due, row.DueTone = &t, dueTone(i.Task, r.Now())
 	}
 	return row

@@ -228,7 +228,7 @@ func (s *Service) parentID(ctx context.Context, kind, text string) (uuid.UUID, e
 		return uuid.Nil, unknown
 	}
 	var id uuid.UUID
-	err := s.db.InWorkspace(ctx, api.Actor(ctx), func(tx *db.Tx) error {
+	err := s.db.View(ctx, api.Actor(ctx), func(tx *db.Tx) error {
 		found, ok, err := k.Find(ctx, tx, text)
 		if err == nil && !ok {
 			err = unknown
@@ -242,7 +242,7 @@ func (s *Service) parentID(ctx context.Context, kind, text string) (uuid.UUID, e
 func (s *Service) taskAnswer(ctx context.Context, idOrKey string) (*taskOut, error) {
 	var item Item
 	var edges []Dependency
-	err := s.db.InWorkspace(ctx, api.Actor(ctx), func(tx *db.Tx) error {
+	err := s.db.View(ctx, api.Actor(ctx), func(tx *db.Tx) error {
 		t, err := findTask(ctx, tx, idOrKey)
 		if err != nil {
 			return err

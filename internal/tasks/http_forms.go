@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/tasks"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -31,9 +33,6 @@ type taskForm struct {
 	Version      int64  `form:"version"`
 }
 
-// dueLayout is what an input of type datetime-local sends.
-const dueLayout = "2006-01-02T15:04"
-
 // read reads the fields that are no plain text, and reports what is wrong with them.
 func (f taskForm) read(zone *time.Location) (NewTask, error) {
 	var c form.Check
@@ -41,14 +40,15 @@ func (f taskForm) read(zone *time.Location) (NewTask, error) {
 		Title: f.Title, Description: f.Description, Assignee: f.Assignee, ParentType: f.ParentType, Gate: f.Gate, Verification: f.Verification,
 	}
 	if f.Due != "" {
-		at, err := time.ParseInLocation(dueLayout, f.Due, zone)
-		switch {
+		at, err := timetext.Local(f.Due, zone)
+		switch skipped, gap := errors.AsType[*timetext.SkippedError](err); {
+		case gap:
+			c.Add("due", "missing_time", "Clocks are put forward then: this time does not exist. The next is "+skipped.Next.In(zone).Format("15:04")+".")
 		case err != nil:
 			c.Add("due", "invalid_time", "Write a date and a time, such as 2026-11-20 16:00.")
-		case at.Format(dueLayout) != f.Due:
-			c.Add("due", "missing_time", "Clocks are put forward then: this time does not exist. The nearest is "+at.Format("15:04")+".")
 		default:
-			n.Due = at
+			// Of an hour that comes twice the first is meant: nobody is told late.
+			n.Due = at[0]
 		}
 	}
 	if f.Estimate != "" {
@@ -76,7 +76,7 @@ func formOf(t Task, zone *time.Location) taskForm {
 		f.Assignee = t.AssigneeID.UUID.String()
 	}
 	if t.HasDue() {
-		f.Due = t.DueAt.In(zone).Format(dueLayout)
+		f.Due = t.DueAt.In(zone).Format(timetext.LocalLayout)
 	}
 	if t.EstimateMinutes > 0 {
 		f.Estimate = strconv.Itoa(int(t.EstimateMinutes))
@@ -223,7 +223,7 @@ func (s *Service) fields(r *web.Request, f taskForm, problem error) (views.Form,
 // formContext reads who may be given the task, and what it is for; nil for nothing, or for
 // what does not exist, which saving reports.
 func (s *Service) formContext(ctx context.Context, a db.Actor, f taskForm) (people []Person, parent *Parent, err error) {
-	err = s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err = s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		if people, err = s.people(ctx, tx); err != nil {
 			return fmt.Errorf("read people: %w", err)

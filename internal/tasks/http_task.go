@@ -10,6 +10,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/tasks"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -199,7 +200,8 @@ func taskActions(t Item) []ui.Button {
 func (s *Service) taskFacts(r *web.Request, t Item) []ui.Fact {
 	zone, now := r.Zone(), r.Now()
 	moment := func(at time.Time) *ui.Time {
-		return &ui.Time{ISO: at.UTC().Format(time.RFC3339), Text: at.In(zone).Format("2 Jan 2006, 15:04"), Title: at.In(zone).Format(longLayout)}
+		t := timetext.Minute(at, zone)
+		return &t
 	}
 	badge := stateBadge(t)
 	out := []ui.Fact{
@@ -348,7 +350,7 @@ func (s *Service) dependency(r *web.Request) (Task, Dependency, error) {
 	if err != nil {
 		return t, d, err
 	}
-	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err = s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if t, err = findTask(r.Context(), tx, r.Param("id")); err != nil {
 			return err
@@ -382,7 +384,7 @@ func (s *Service) removeDependency(r *web.Request) error {
 func (s *Service) showDelete(r *web.Request) error {
 	var t Task
 	var edges []Dependency
-	err := s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
+	err := s.db.View(r.Context(), r.Actor, func(tx *db.Tx) error {
 		var err error
 		if t, err = findTask(r.Context(), tx, r.Param("id")); err != nil {
 			return err

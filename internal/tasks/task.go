@@ -11,6 +11,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 )
 
 // State is how far a task is. Whether it is blocked is no state: that follows from its
@@ -172,7 +173,7 @@ func blocked(t Task, blockers []Blocker) error {
 		names = append(names, b.Key)
 		text := b.Key + " " + b.Title + " is not finished."
 		if !b.Until.IsZero() {
-			text = b.Key + " " + b.Title + " is finished; the waiting time after it ends " + b.Until.UTC().Format("2 Jan 2006, 15:04 UTC") + "."
+			text = b.Key + " " + b.Title + " is finished; the waiting time after it ends " + timetext.Prose(b.Until, time.UTC) + "."
 		}
 		e.Details = append(e.Details, fault.Detail{Code: "task_blocked", Field: "state", Message: text, Ref: b.Key})
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/ledger"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
@@ -135,7 +136,7 @@ func (s *Service) withAssignee(ctx context.Context, tx *db.Tx, text string, prob
 // Task returns one task by its id or key.
 func (s *Service) Task(ctx context.Context, a db.Actor, idOrKey string) (Task, error) {
 	var out Task
-	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
+	err := s.db.View(ctx, a, func(tx *db.Tx) error {
 		var err error
 		out, err = findTask(ctx, tx, idOrKey)
 		return err
@@ -216,7 +217,7 @@ func (s *Service) tellAssignee(ctx context.Context, tx *db.Tx, t Task, p Parent,
 		body += " For " + strings.TrimSpace(p.Key+" "+p.Title) + "."
 	}
 	if t.HasDue() {
-		body += " Due " + t.DueAt.UTC().Format("2 January 2006, 15:04 UTC") + "."
+		body += " Due " + timetext.Prose(t.DueAt, time.UTC) + "."
 	}
 	return s.notify(ctx, tx, Notice{
 		Recipients: []uuid.UUID{t.AssigneeID.UUID}, DedupeKey: eventID.String(), EventName: EventAssigned, Severity: event.Low,

@@ -544,11 +544,11 @@ func TestManyTasksAreMovedOrNone(t *testing.T) {
 	if len(w.told) != 0 {
 		t.Errorf("somebody who takes a task is told of it: %+v", w.told)
 	}
-	w.in(func(ctx context.Context, tx *db.Tx) error {
-		mine, err := w.Mine(ctx, tx, w.tomas.UserID, 10)
-		if len(mine) != 2 || mine[0].Blocked == mine[1].Blocked {
-			t.Errorf("%+v", mine)
-		}
-		return err
-	})
+	var read func(time.Time) []Open
+	if err := w.d.ReadBatch(ctx, w.tomas, func(b *db.Batch) { read = w.QueueMine(b, w.tomas.UserID, 10) }); err != nil {
+		t.Fatal(err)
+	}
+	if mine := read(time.Now()); len(mine) != 2 || mine[0].Blocked == mine[1].Blocked {
+		t.Errorf("%+v", mine)
+	}
 }

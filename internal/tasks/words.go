@@ -8,11 +8,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/db"
+	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	"github.com/vigilo/vigilo/templates/ui"
 )
-
-const longLayout = "Monday, 2 January 2006, 15:04 MST"
 
 func stateTitle(s State) string {
 	word := stateWord(s)
@@ -70,13 +69,6 @@ func dueTone(t Task, now time.Time) ui.Tone {
 	return ""
 }
 
-// dueTime says when a task is due: how far away, and the moment in the long form.
-func dueTime(due, now time.Time, zone *time.Location) ui.Time {
-	return ui.Time{
-		ISO: due.UTC().Format(time.RFC3339), Text: until(due, now) + ", " + due.In(zone).Format("2 Jan"), Title: due.In(zone).Format(longLayout),
-	}
-}
-
 // When says in a few words what the task is for and how urgent it is.
 func (o Open) When(now time.Time) string {
 	var parts []string
@@ -94,26 +86,12 @@ func (o Open) When(now time.Time) string {
 	return strings.Join(parts, " · ")
 }
 
-// until says how far a moment is away, in the largest unit that fits.
-func until(t, now time.Time) string {
-	d := t.Sub(now)
-	late := d < 0
-	if late {
-		d = -d
+// until says how far the due date is away, and that it is late once it has passed.
+func until(due, now time.Time) string {
+	if due.Before(now) {
+		return timetext.Span(now.Sub(due)) + " late"
 	}
-	var words string
-	switch {
-	case d < time.Hour:
-		words = count(int64(d/time.Minute), "minute", "minutes")
-	case d < 48*time.Hour:
-		words = count(int64(d/time.Hour), "hour", "hours")
-	default:
-		words = count(int64(d/(24*time.Hour)), "day", "days")
-	}
-	if late {
-		return words + " late"
-	}
-	return "in " + words
+	return timetext.Relative(due, now)
 }
 
 // minutesLabel is a span in words.

@@ -210,6 +210,7 @@ type Delegations struct {
 	Actions []ui.LinkButton
 	Tabs    ui.Tabs
 	Filters ui.Filters
+	Scope   ui.Field
 	Columns []ui.Column
 	Rows    []DelegationRow
 	Empty   *ui.Empty

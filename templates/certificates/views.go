@@ -17,8 +17,10 @@ type List struct {
 
 	Caption string
 	Columns []ui.Column
-	Rows    []Row
-	Pager   ui.Pager
+	// KeepColumns is set when somebody chose the columns.
+	KeepColumns bool
+	Rows        []Row
+	Pager       ui.Pager
 	// Self is the address of this page, which asks for itself when a host changes.
 	Self       string
 	BulkAction string
@@ -48,7 +50,25 @@ type Row struct {
 	MoreTags string
 	Owner    *ui.Person
 	Scanned  *ui.Time
+	Days     string
+	Port     string
+	Created  *ui.Time
 }
+
+// The columns of the list of hosts.
+const (
+	ColumnHost    = "host"
+	ColumnStatus  = "status"
+	ColumnExpires = "expires"
+	ColumnDays    = "days"
+	ColumnIssuer  = "issuer"
+	ColumnKey     = "key"
+	ColumnOwner   = "owner"
+	ColumnTags    = "tags"
+	ColumnScanned = "scanned"
+	ColumnPort    = "port"
+	ColumnCreated = "created"
+)
 
 // Header is the head that all pages of one host share.
 type Header struct {

@@ -47,11 +47,13 @@ type Span struct {
 }
 
 // Next is the card of coming occurrences. Problem stands there while the form is not
-// complete.
+// complete; Ask is the address that a form asks without script.
 type Next struct {
+	Title   string
 	Spans   []Span
 	Problem string
 	Text    string // the schedule in one sentence
+	Ask     string
 }
 
 // Form is the form of a freeze or a maintenance window.

@@ -19,7 +19,7 @@ type Mine struct {
 	Rows []ui.Row
 }
 
-// Settings is the form with the settings of a workspace. Conflict shows both versions
+// Settings is the page with the settings of a workspace. Conflict shows both versions
 // after somebody else saved first.
 type Settings struct {
 	Form     ui.Form
@@ -27,6 +27,33 @@ type Settings struct {
 	Slug     ui.Field
 	TimeZone ui.Field
 	Conflict *ui.Diff
+	Sessions SessionLimits
+	Plan     *Plan // nil where plans have no limits
+	Links    []ui.Row
+}
+
+// SessionLimits is the form that says how long sessions last.
+type SessionLimits struct {
+	Form     ui.Form
+	Idle     ui.Field
+	Absolute ui.Field
+}
+
+// Plan shows what a workspace uses of its plan. Form is nil for whoever may not choose it.
+type Plan struct {
+	Name   string
+	Uses   []PlanUse
+	Facts  []ui.Fact
+	Form   *ui.Form
+	Choice ui.Field
+}
+
+// PlanUse is one thing that a plan bounds.
+type PlanUse struct {
+	Label string
+	Text  string
+	Note  string
+	Meter *ui.Meter // nil without a limit
 }
 
 // Home is what needs somebody now.

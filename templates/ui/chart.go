@@ -251,8 +251,6 @@ func dayClass(d CalendarDay) string {
 	return class(when(d.Outside, "outside"), when(d.Today, "today"), when(d.Freeze != "", "freeze"))
 }
 
-func (m Meter) class() string { return class("meter", string(m.Tone), when(m.Wide, "is-wide")) }
-
 func (m Meter) width() string { return strconv.Itoa(max(0, min(100, m.Percent))) }
 
 // num writes a coordinate with at most one decimal.

@@ -1,9 +1,11 @@
 package ui
 
-// Table is a table in its scroll region. Caption names it for screen readers.
+// Table is a table in its scroll region. Caption names it for screen readers. With
+// KeepColumns no column leaves as the sheet narrows, except on phones: somebody chose them.
 type Table struct {
-	ID      string
-	Caption string
+	ID          string
+	Caption     string
+	KeepColumns bool
 }
 
 // SortState says how a column is sorted now.
@@ -19,6 +21,8 @@ const (
 // Leaves is when the column goes as the sheet narrows: 0 never, then "lo-0" (phones
 // only) to "lo-3" (first to leave). Cells of the column carry the same class.
 type Column struct {
+	// Name tells a row which cell the column is, where the columns can be chosen.
+	Name   string
 	Text   string
 	Href   string
 	Sort   SortState
@@ -55,6 +59,10 @@ type Filters struct {
 	Chips  []Chip
 	// Results is the id of the element on this page that the answer replaces.
 	Results string
+	// ClearHref is the list without a filter, Action when empty.
+	ClearHref string
+	// Tools adds the choice of columns and of views; ListPanels goes into Results.
+	Tools *ListTools
 }
 
 // Chip is a filter in force: Field, an operator in words, and a value.
@@ -101,6 +109,13 @@ type Expiry struct {
 	Time    Time
 	Tone    Tone
 	Percent int // of the lifetime that has passed
+}
+
+func (f Filters) clearHref() string {
+	if f.ClearHref != "" {
+		return f.ClearHref
+	}
+	return f.Action
 }
 
 func (c Column) class() string { return class(string(c.Leaves), when(c.End, "end")) }

@@ -227,6 +227,40 @@ func TestFlowExpiresAfterTenMinutes(t *testing.T) {
 	wantDenied(t, err, oidcrp.CodeFlowExpired)
 }
 
+func TestFreshSignInRefusesAnOldAuthentication(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		claims  func(map[string]any)
+		refused bool
+	}{
+		{"a minute before", set("auth_time", inSeconds(-60)), false},
+		{"longer ago", set("auth_time", inSeconds(-61)), true},
+		{"the provider does not say", drop("auth_time"), false},
+	}
+	for _, tc := range tests {
+		b := newBench(t, oidctest.Flaws{Claims: tc.claims}, nil)
+		if _, err := b.signIn(t); err != nil {
+			t.Errorf("%s, an ordinary sign-in: %v", tc.name, err)
+		}
+		authURL, flow, err := b.rp.StartFresh(t.Context(), "/")
+		if err != nil || !strings.Contains(authURL, "max_age=0") {
+			t.Fatalf("%s: %s, %v", tc.name, authURL, err)
+		}
+		query, err := b.Authorize(authURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.rp.Finish(t.Context(), flow, query)
+		switch {
+		case tc.refused:
+			wantDenied(t, err, oidcrp.CodeLoginRequired)
+		case err != nil:
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
 func TestKeyRotatedDuringASignInIsFetchedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, oidctest.Flaws{}, nil)

@@ -24,8 +24,8 @@ type Flow struct {
 	Verifier  string    `json:"verifier"` // PKCE, RFC 7636
 	ReturnTo  string    `json:"return_to"`
 	CreatedAt time.Time `json:"created_at"`
-	// Again asks for a person who proves anew who they are.
-	Again bool `json:"again,omitempty"`
+	// Fresh says that the person must prove themselves anew at the provider.
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 // Start begins a sign-in: authURL is where to send the browser. ReturnTo is a path of
@@ -34,27 +34,29 @@ func (p *Provider) Start(ctx context.Context, returnTo string) (authURL string, 
 	return p.start(ctx, returnTo, false)
 }
 
-// StartAgain is Start for somebody who shall prove anew who they are, although the provider
-// may still know them (prompt and max_age of OpenID Connect Core 3.1.2.1).
-func (p *Provider) StartAgain(ctx context.Context, returnTo string) (authURL string, flow Flow, err error) {
+// StartFresh is Start for somebody who has to prove again that it is them: it asks the
+// provider for an authentication that is not older than this moment, whatever session it
+// has (OpenID Connect Core 1.0, 3.1.2.1, max_age). Finish refuses an older one where the
+// provider says how old it is, as it must; one that does not say is believed.
+func (p *Provider) StartFresh(ctx context.Context, returnTo string) (authURL string, flow Flow, err error) {
 	return p.start(ctx, returnTo, true)
 }
 
-func (p *Provider) start(ctx context.Context, returnTo string, again bool) (authURL string, flow Flow, err error) {
+func (p *Provider) start(ctx context.Context, returnTo string, fresh bool) (authURL string, flow Flow, err error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", Flow{}, err
 	}
 	flow = Flow{
 		State: randomText(), Nonce: randomText(), Verifier: oauth2.GenerateVerifier(),
-		ReturnTo: localPath(returnTo), CreatedAt: p.cfg.Clock.Now(), Again: again,
+		ReturnTo: localPath(returnTo), CreatedAt: p.cfg.Clock.Now(),
+		Fresh: fresh,
 	}
 	options := []oauth2.AuthCodeOption{oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier)}
-	if again {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	if fresh {
+		options = append(options, oauth2.SetAuthURLParam("max_age", "0"))
 	}
-	authURL = d.oauth.AuthCodeURL(flow.State, options...)
-	return authURL, flow, nil
+	return d.oauth.AuthCodeURL(flow.State, options...), flow, nil
 }
 
 // Finish judges the provider's answer at our callback and returns who signed in.
@@ -97,9 +99,8 @@ func (p *Provider) Finish(ctx context.Context, flow Flow, query url.Values) (Ide
 	if err != nil {
 		return Identity{}, err
 	}
-	// A provider that was asked with max_age says when the person signed in.
-	if flow.Again && claims.AuthTime.Before(flow.CreatedAt.Add(-p.cfg.MaxSkew)) {
-		return Identity{}, denied(CodeTokenInvalid, errors.New("the person was not asked to sign in again"))
+	if at := claims.AuthTime.Time; flow.Fresh && !at.IsZero() && at.Before(flow.CreatedAt.Add(-p.cfg.MaxSkew)) {
+		return Identity{}, denied(CodeLoginRequired, fmt.Errorf("authenticated %s before the sign-in began", flow.CreatedAt.Sub(at)))
 	}
 	if p.needsUserinfo(claims) && d.meta.UserinfoURL != "" {
 		extra, err := p.userinfo(ctx, d, token, claims.Subject)

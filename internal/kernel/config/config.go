@@ -57,11 +57,16 @@ type Config struct {
 	// MetricsToken opens /metrics to other machines; empty means loopback only.
 	MetricsToken secret.Text
 
+	Trace Trace
+
 	// WorkerQueues are the queues that this process works; empty means all.
 	WorkerQueues []string
 	// ScanConcurrency is how many TLS scans and checks run at the same time in a process.
 	ScanConcurrency int
+	Scan            ScanLimits
 	Rate            Rate
+	// PlanLimits makes the plan of a workspace bound what it holds.
+	PlanLimits bool
 	// PGBin is the folder of PostgreSQL's server binaries for `vigilo dev` and the tests.
 	PGBin string
 
@@ -150,6 +155,20 @@ const (
 	LogText LogFormat = "text"
 )
 
+// Trace says where traces go, in the variables of the OpenTelemetry specification.
+type Trace struct {
+	// Endpoint takes OTLP over HTTP; nil means that no trace is made.
+	Endpoint *url.URL
+	// Headers are sent along, in the form name=value, separated by commas.
+	Headers secret.Text
+}
+
+// HeaderList returns the headers by name.
+func (t Trace) HeaderList() map[string]string {
+	headers, _ := parseHeaderList(t.Headers.Reveal()) // the parser has accepted it
+	return headers
+}
+
 // Rate holds limits in requests a minute.
 type Rate struct {
 	SignIn      int // per client address
@@ -157,6 +176,13 @@ type Rate struct {
 	Token       int // per person: creation of tokens
 	WebhookTest int // per person
 	API         int // per token
+}
+
+// ScanLimits bound what the scans of a process ask of the network.
+type ScanLimits struct {
+	StartsPerWorkspace int // a second
+	Starts             int // a second, all workspaces together
+	PerNetwork         int // open connections to one /24 or /56
 }
 
 // Command is a command of the program that reads the settings.

@@ -52,7 +52,8 @@ func TestEmptyEnvironmentGivesSafeDefaults(t *testing.T) {
 		SMTP:    config.SMTP{Port: 587, TLS: config.SMTPStartTLS},
 		Session: config.Session{Idle: 12 * time.Hour, Absolute: 7 * 24 * time.Hour},
 		Network: config.Network{Mode: config.NetworkSelfHosted}, LogLevel: slog.LevelInfo, LogFormat: config.LogJSON,
-		ScanConcurrency: 256, Rate: config.Rate{SignIn: 10, Invitation: 60, Token: 10, WebhookTest: 10, API: 600},
+		ScanConcurrency: 256, Scan: config.ScanLimits{StartsPerWorkspace: 50, Starts: 2000, PerNetwork: 10},
+		Rate: config.Rate{SignIn: 10, Invitation: 60, Token: 10, WebhookTest: 10, API: 600},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Error(diff)
@@ -86,8 +87,11 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"VIGILO_ALLOW_LOOPBACK": "true", "VIGILO_TRUSTED_PROXIES": "127.0.0.1,::1",
 		"VIGILO_LOG_LEVEL": "DEBUG", "VIGILO_LOG_FORMAT": "text", "VIGILO_METRICS_TOKEN": "0123456789abcdef",
 		"VIGILO_WORKER_QUEUES": "default,scans", "VIGILO_SCAN_CONCURRENCY": "16",
+		"VIGILO_SCAN_STARTS_PER_WORKSPACE": "7", "VIGILO_SCAN_STARTS": "8", "VIGILO_SCAN_PER_NETWORK": "9",
 		"VIGILO_RATE_SIGN_IN": "1", "VIGILO_RATE_INVITATION": "2", "VIGILO_RATE_TOKEN": "3",
 		"VIGILO_RATE_WEBHOOK_TEST": "4", "VIGILO_RATE_API": "5", "VIGILO_PG_BIN": "/opt/pg/bin",
+		"VIGILO_PLAN_LIMITS": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318/otlp",
+		"OTEL_EXPORTER_OTLP_HEADERS_FILE": write("headers", "authorization=Basic%20dTpw, x-team = core\n"),
 	})
 	if len(problems) > 0 {
 		t.Fatal(lines(problems))
@@ -117,7 +121,12 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		TrustedProxies: []netip.Prefix{prefix("127.0.0.1/32"), prefix("::1/128")},
 		LogLevel:       slog.LevelDebug, LogFormat: config.LogText, MetricsToken: "0123456789abcdef",
 		WorkerQueues: []string{"default", "scans"}, ScanConcurrency: 16,
-		Rate: config.Rate{SignIn: 1, Invitation: 2, Token: 3, WebhookTest: 4, API: 5}, PGBin: "/opt/pg/bin",
+		Trace: config.Trace{
+			Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4318", Path: "/otlp/v1/traces"}, Headers: "authorization=Basic%20dTpw, x-team = core",
+		},
+		PlanLimits: true,
+		Scan:       config.ScanLimits{StartsPerWorkspace: 7, Starts: 8, PerNetwork: 9},
+		Rate:       config.Rate{SignIn: 1, Invitation: 2, Token: 3, WebhookTest: 4, API: 5}, PGBin: "/opt/pg/bin",
 	}
 	opts := []cmp.Option{
 		cmpopts.IgnoreUnexported(config.Config{}),
@@ -125,6 +134,19 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, opts...); diff != "" {
 		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]string{"authorization": "Basic dTpw", "x-team": "core"}, got.Trace.HeaderList()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFullAddressOfTheTraceReceiverWins(t *testing.T) {
+	t.Parallel()
+	got, problems := load(map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://t.example.com/in",
+	})
+	if len(problems) > 0 || got.Trace.Endpoint.String() != "https://t.example.com/in" {
+		t.Errorf("%v, %v", got.Trace.Endpoint, problems)
 	}
 }
 
@@ -157,6 +179,9 @@ func TestAProblemNamesTheVariableAndWhatItShouldBe(t *testing.T) {
 		{"VIGILO_TRUSTED_PROXIES", "10.1.2.3/8", `must be CIDR ranges without host bits (write 10.0.0.0/8 instead of 10.1.2.3/8), got "10.1.2.3/8"`},
 		{"VIGILO_TRUSTED_ROOTS_FILE", missing, fmt.Sprintf("must be a readable file: open %s: no such file or directory, got %q", missing, missing)},
 		{"VIGILO_LOG_LEVEL", "loud", `must be debug, info, warn or error, got "loud"`},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", `must be a URL such as http://127.0.0.1:4318, without user name and query, got "localhost:4318"`},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "a b=c", "must be name=value, several separated by commas, with percent-encoded values"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "a=%0d%0ahunter2", "must be name=value, several separated by commas, with percent-encoded values"},
 		{"VIGILO_METRICS_TOKEN", "hunter2", "must have at least 16 characters (`openssl rand -hex 32` makes one)"},
 		{"VIGILO_WORKER_QUEUES", "default,Scans!", `must be names of queues (lower-case letters, digits, hyphens), separated by commas, got "default,Scans!"`},
 		{"VIGILO_SCAN_CONCURRENCY", "many", `must be a whole number from 1 to 10000, got "many"`},

@@ -275,3 +275,51 @@ func setLogLevel(c *Config, text string) error {
 	c.LogLevel = level
 	return nil
 }
+
+// setTraceBase takes the base of the receiver's addresses (OpenTelemetry Protocol Exporter,
+// "Endpoint URLs for OTLP/HTTP").
+func setTraceBase(c *Config, text string) error {
+	u, err := parseTraceURL(strings.TrimSpace(text))
+	if err != nil {
+		return err
+	}
+	c.Trace.Endpoint = u.JoinPath("v1", "traces")
+	return nil
+}
+
+func parseTraceURL(text string) (*url.URL, error) {
+	u, err := webURL(text)
+	if err != nil {
+		return nil, errors.New("must be a URL such as http://127.0.0.1:4318, without user name and query")
+	}
+	return u, nil
+}
+
+func parseHeaders(text string) (secret.Text, error) {
+	if _, err := parseHeaderList(text); err != nil {
+		return "", err
+	}
+	return secret.Text(text), nil
+}
+
+// parseHeaderList reads a list of the form name=value,name=value (W3C Baggage without
+// properties). Its errors name no value.
+func parseHeaderList(text string) (map[string]string, error) {
+	out := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(part, "=")
+		name = strings.TrimSpace(name)
+		plain, err := url.PathUnescape(strings.TrimSpace(value))
+		if !ok || err != nil || !headerName.MatchString(name) || strings.ContainsAny(plain, "\r\n\x00") {
+			return nil, errors.New("must be name=value, several separated by commas, with percent-encoded values")
+		}
+		out[name] = plain
+	}
+	return out, nil
+}
+
+// headerName is a token of RFC 9110, 5.6.2, as far as names of headers use it.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -200,6 +201,21 @@ func variables() []variable {
 			set:   into(func(c *Config) *secret.Text { return &c.MetricsToken }, parseMetricsToken),
 		},
 		{
+			name: "OTEL_EXPORTER_OTLP_ENDPOINT", kind: "URL",
+			about: "Where traces go, as OTLP over HTTP with protobuf; `/v1/traces` is added. Without it no trace is made. See tracing.md.",
+			set:   setTraceBase,
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", kind: "URL",
+			about: "The same as a full address, in place of the one before.",
+			set:   into(func(c *Config) **url.URL { return &c.Trace.Endpoint }, parseTraceURL),
+		},
+		{
+			name: "OTEL_EXPORTER_OTLP_HEADERS", kind: "list of name=value", secret: true,
+			about: "Headers for the receiver of traces, such as `authorization=Bearer%20…`; values are percent-encoded.",
+			set:   into(func(c *Config) *secret.Text { return &c.Trace.Headers }, parseHeaders),
+		},
+		{
 			name: "VIGILO_WORKER_QUEUES", kind: "list",
 			about: "The job queues that this process works. Without it every queue.",
 			set:   into(func(c *Config) *[]string { return &c.WorkerQueues }, parseQueues),
@@ -209,11 +225,31 @@ func variables() []variable {
 			about: "How many TLS scans and checks run at the same time in a process.",
 			set:   into(func(c *Config) *int { return &c.ScanConcurrency }, between(1, 10000)),
 		},
+		{
+			name: "VIGILO_SCAN_STARTS_PER_WORKSPACE", kind: "number a second", def: "50",
+			about: "Scheduled scans of one workspace that a process begins in a second.",
+			set:   into(func(c *Config) *int { return &c.Scan.StartsPerWorkspace }, between(1, 100_000)),
+		},
+		{
+			name: "VIGILO_SCAN_STARTS", kind: "number a second", def: "2000",
+			about: "Scheduled scans of all workspaces together that a process begins in a second.",
+			set:   into(func(c *Config) *int { return &c.Scan.Starts }, between(1, 100_000)),
+		},
+		{
+			name: "VIGILO_SCAN_PER_NETWORK", kind: "number", def: "10",
+			about: "Connections of scans that a process holds open to one network at a time: a /24 of IPv4, a /56 of IPv6. To one address it holds two.",
+			set:   into(func(c *Config) *int { return &c.Scan.PerNetwork }, between(1, 10_000)),
+		},
 		rate("SIGN_IN", 10, "Sign-in attempts a minute for one client address.", func(r *Rate) *int { return &r.SignIn }),
 		rate("INVITATION", 60, "Invitations a minute that one person may send.", func(r *Rate) *int { return &r.Invitation }),
 		rate("TOKEN", 10, "API tokens a minute that one person may create.", func(r *Rate) *int { return &r.Token }),
 		rate("WEBHOOK_TEST", 10, "Webhook tests a minute that one person may send.", func(r *Rate) *int { return &r.WebhookTest }),
 		rate("API", 600, "API calls a minute for one token.", func(r *Rate) *int { return &r.API }),
+		{
+			name: "VIGILO_PLAN_LIMITS", kind: "true, false", def: "false",
+			about: "Makes the plan of a workspace bound its members, hosts, scan interval and history. For installations that serve workspaces of others.",
+			set:   into(func(c *Config) *bool { return &c.PlanLimits }, parseBool),
+		},
 		{
 			name: "VIGILO_PG_BIN", kind: "folder",
 			about: "PostgreSQL's server binaries for `vigilo dev` and the tests, where they are neither in `PATH` nor in Debian's folder.",

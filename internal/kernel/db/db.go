@@ -5,10 +5,10 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"strings"
 	"time"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/kernel/clock"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
+	"github.com/vigilo/vigilo/internal/kernel/trace"
 )
 
 // ErrNoWorkspace is returned when a tenant query is asked for without a workspace. The
@@ -130,14 +131,19 @@ func (t *Tx) auto() Args { return Args{"ws": t.Actor.WorkspaceID, "now": t.Now} 
 // InWorkspace runs fn in a transaction that sees only the actor's workspace. It commits
 // when fn returns nil and rolls back otherwise. Errors of the connection come back as
 // fault.Unavailable.
-func (d *DB) InWorkspace(ctx context.Context, a Actor, fn func(tx *Tx) error) error {
+func (d *DB) InWorkspace(ctx context.Context, a Actor, fn func(tx *Tx) error) (err error) {
 	if a.WorkspaceID == uuid.Nil {
 		return ErrNoWorkspace
+	}
+	if trace.On(ctx) {
+		var end trace.End
+		ctx, end = trace.StartCall(ctx, "db transaction", postgres, trace.Workspace(a.WorkspaceID))
+		defer func() { end(err) }()
 	}
 	// A typed uuid cannot carry SQL, and one round trip begins and confines.
 	begin := "begin; select set_config('app.workspace_id','" + a.WorkspaceID.String() + "',true)"
 	t := &Tx{Actor: a, Now: d.clock.Now()}
-	err := pgx.BeginTxFunc(ctx, d.app, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, d.app, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
 		t.Tx = tx
 		return fn(t)
 	})
@@ -161,12 +167,20 @@ func (t *SystemTx) auto() Args { return Args{"now": t.Now} }
 
 // System runs fn in a transaction of the role vigilo_system. Every caller is one of the
 // cross-workspace reads and writes that docs/architecture.md lists.
-func (d *DB) System(ctx context.Context, fn func(tx *SystemTx) error) error {
-	err := pgx.BeginFunc(ctx, d.system, func(tx pgx.Tx) error {
+func (d *DB) System(ctx context.Context, fn func(tx *SystemTx) error) (err error) {
+	if trace.On(ctx) {
+		var end trace.End
+		ctx, end = trace.StartCall(ctx, "db system transaction", postgres)
+		defer func() { end(err) }()
+	}
+	err = pgx.BeginFunc(ctx, d.system, func(tx pgx.Tx) error {
 		return fn(&SystemTx{Tx: tx, Now: d.clock.Now()})
 	})
 	return Classify(err)
 }
+
+// postgres names the database in spans.
+var postgres = trace.Text("db.system.name", "postgresql")
 
 type systemConn struct {
 	*pgxpool.Pool
@@ -181,20 +195,56 @@ func (d *DB) SystemRead() Session { return systemConn{Pool: d.system, now: d.clo
 
 // Batch collects reads of one page, so that they cost one round trip.
 type Batch struct {
-	b    *pgx.Batch
+	b    pgx.Batch
 	auto Args
+	now  time.Time
+	err  error // the first statement whose arguments did not fit
+}
+
+// Now is the time that statements of the batch know as @now.
+func (b *Batch) Now() time.Time { return b.now }
+
+func (b *Batch) queue(name string, q query, args Args, read func(pgx.Rows) error) {
+	bound, err := q.bind(args, b.auto)
+	if err != nil {
+		b.err = cmp.Or(b.err, fmt.Errorf("%s: %w", name, err))
+		return
+	}
+	b.b.Queue(q.sql, bound...).Query(func(rows pgx.Rows) error {
+		if err := read(rows); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
 }
 
 // ReadBatch runs the statements that fill queues in one round trip and one implicit
 // transaction confined to the actor's workspace.
-func (d *DB) ReadBatch(ctx context.Context, a Actor, fill func(b *Batch)) error {
+func (d *DB) ReadBatch(ctx context.Context, a Actor, fill func(b *Batch)) (err error) {
 	if a.WorkspaceID == uuid.Nil {
 		return ErrNoWorkspace
 	}
-	b := &Batch{b: &pgx.Batch{}, auto: Args{"ws": a.WorkspaceID, "now": d.clock.Now()}}
+	now := d.clock.Now()
+	b := &Batch{now: now, auto: Args{"ws": a.WorkspaceID, "now": now}}
 	b.b.Queue("select set_config('app.workspace_id',$1,true)", a.WorkspaceID.String())
 	fill(b)
-	return Classify(d.app.SendBatch(ctx, b.b).Close())
+	if b.err != nil {
+		return b.err
+	}
+	if b.b.Len() == 1 {
+		return nil // nothing is asked for
+	}
+	done := ride(ctx, a, b)
+	if trace.On(ctx) {
+		var end trace.End
+		ctx, end = trace.StartCall(ctx, "db batch", postgres, trace.Workspace(a.WorkspaceID), trace.Number("db.operation.batch.size", b.b.Len()-1))
+		defer func() { end(err) }()
+	}
+	if err := d.app.SendBatch(ctx, &b.b).Close(); err != nil {
+		return Classify(err)
+	}
+	done()
+	return nil
 }
 
 // WriteBatch is ReadBatch for statements that also write: they cost one round trip instead
@@ -230,19 +280,6 @@ func (d *DB) Listen(ctx context.Context, channel string, ready func(), fn func(p
 // Args are named arguments. Statements may also use @ws and @now, which the session
 // supplies.
 type Args map[string]any
-
-func (a Args) with(auto Args, names []string) pgx.StrictNamedArgs {
-	out := make(pgx.StrictNamedArgs, len(a)+2)
-	maps.Copy(out, a)
-	for _, n := range names {
-		if v, ok := auto[n]; ok {
-			if _, given := out[n]; !given {
-				out[n] = v
-			}
-		}
-	}
-	return out
-}
 
 // Classify turns a failure of the connection into fault.Unavailable and leaves every
 // other error as it is.

@@ -49,7 +49,7 @@ type ListSpec[T any] struct {
 // List is a declared list.
 type List[T any] struct {
 	spec ListSpec[T]
-	scan pgx.RowToFunc[T]
+	rows rowReader[T]
 }
 
 // DefineList declares a list that runs inside a workspace. Each sort and each filter is
@@ -68,7 +68,7 @@ func DefineList[T any](spec ListSpec[T]) List[T] {
 	for name, cond := range spec.Filters {
 		declare(Declared{Name: spec.Name + ".filter." + name, SQL: base + " AND " + cond, Role: AppRole, Row: row})
 	}
-	return List[T]{spec: spec, scan: scanner[T]()}
+	return List[T]{spec: spec, rows: newRowReader[T]()}
 }
 
 // SortNames returns the names of the orders, sorted.
@@ -221,8 +221,8 @@ func (q *ListQuery[T]) build() (string, Args) {
 	if back {
 		dir = " DESC"
 	}
-	fmt.Fprintf(&b, "\nORDER BY %s%s, %s%s\nLIMIT @limit", sort.Expr, dir, spec.IDExpr, dir)
-	args["limit"] = q.limit + 1
+	// A number, since a plan for any number at all reads the whole workspace and sorts it.
+	fmt.Fprintf(&b, "\nORDER BY %s%s, %s%s\nLIMIT %d", sort.Expr, dir, spec.IDExpr, dir, q.limit+1)
 	return b.String(), args
 }
 
@@ -261,11 +261,16 @@ func (q *ListQuery[T]) place(row T, before bool) string {
 // Page reads the page.
 func (q *ListQuery[T]) Page(ctx context.Context, s Session) (Page[T], error) {
 	sql, args := q.build()
-	rows, err := s.Query(ctx, sql, args.with(s.auto(), ArgNames(sql)))
+	compiled := compile(sql)
+	bound, err := compiled.bind(args, s.auto())
 	if err != nil {
 		return Page[T]{}, fmt.Errorf("%s: %w", q.list.spec.Name, err)
 	}
-	items, err := pgx.CollectRows(rows, q.list.scan)
+	rows, err := s.Query(ctx, compiled.sql, bound...)
+	if err != nil {
+		return Page[T]{}, fmt.Errorf("%s: %w", q.list.spec.Name, err)
+	}
+	items, err := q.list.rows.all(rows, q.limit+1)
 	if err != nil {
 		return Page[T]{}, fmt.Errorf("%s: %w", q.list.spec.Name, err)
 	}
@@ -279,13 +284,12 @@ type PageResult[T any] struct{ Page Page[T] }
 func (q *ListQuery[T]) Queue(b *Batch) *PageResult[T] {
 	out := &PageResult[T]{}
 	sql, args := q.build()
-	b.b.Queue(sql, args.with(b.auto, ArgNames(sql))).Query(func(rows pgx.Rows) error {
-		items, err := pgx.CollectRows(rows, q.list.scan)
-		if err != nil {
-			return fmt.Errorf("%s: %w", q.list.spec.Name, err)
+	b.queue(q.list.spec.Name, compile(sql), args, func(rows pgx.Rows) error {
+		items, err := q.list.rows.all(rows, q.limit+1)
+		if err == nil {
+			out.Page = q.page(items)
 		}
-		out.Page = q.page(items)
-		return nil
+		return err
 	})
 	return out
 }
@@ -304,9 +308,8 @@ func (q *ListQuery[T]) QueueCountTo(b *Batch, limit int) *Result[int64] {
 		s.WriteString("\n AND " + c)
 	}
 	fmt.Fprintf(&s, "\nLIMIT %d) AS capped", limit)
-	sql := s.String()
 	out := &Result[int64]{}
-	b.b.Queue(sql, q.args.with(b.auto, ArgNames(sql))).Query(func(rows pgx.Rows) error {
+	b.queue(q.list.spec.Name, compile(s.String()), q.args, func(rows pgx.Rows) error {
 		var err error
 		out.Rows, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err

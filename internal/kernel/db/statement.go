@@ -2,15 +2,11 @@ package db
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/vigilo/vigilo/internal/kernel/fault"
@@ -59,27 +55,16 @@ func Statements() []Declared {
 	return slices.Clone(registry.all)
 }
 
-var argPattern = regexp.MustCompile(`@([a-z_][a-z0-9_]*)`)
-
 // ArgNames returns the named arguments of an SQL text, each once, in order.
-func ArgNames(sql string) []string {
-	var names []string
-	for _, m := range argPattern.FindAllStringSubmatch(sql, -1) {
-		if !slices.Contains(names, m[1]) {
-			names = append(names, m[1])
-		}
-	}
-	return names
-}
+func ArgNames(sql string) []string { return compile(sql).names }
 
 // Statement is a named SQL text whose rows are T: a struct scanned by column name with
 // none missing and none left over, or a single scalar.
 type Statement[T any] struct {
 	name  string
-	sql   string
+	query query
 	what  string
-	names []string
-	scan  pgx.RowToFunc[T]
+	rows  rowReader[T]
 }
 
 // Define declares a statement that runs inside a workspace, as the role vigilo_app.
@@ -90,7 +75,7 @@ func DefineSystem[T any](name, sql string) Statement[T] { return define[T](name,
 
 func define[T any](name, sql string, role Role) Statement[T] {
 	declare(Declared{Name: name, SQL: sql, Role: role, Row: reflect.TypeFor[T]()})
-	return Statement[T]{name: name, sql: sql, what: "record", names: ArgNames(sql), scan: scanner[T]()}
+	return Statement[T]{name: name, query: compile(sql), what: "record", rows: newRowReader[T]()}
 }
 
 // Called names what a row is in the product's words, for the message when there is none.
@@ -99,21 +84,17 @@ func (s Statement[T]) Called(what string) Statement[T] {
 	return s
 }
 
-func scanner[T any]() pgx.RowToFunc[T] {
-	t := reflect.TypeFor[T]()
-	if t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() && t != reflect.TypeFor[uuid.NullUUID]() {
-		return pgx.RowToStructByName[T]
-	}
-	return pgx.RowTo[T]
-}
-
 // All returns every row. A statement that may return many has a LIMIT of its own.
 func (s Statement[T]) All(ctx context.Context, q Session, args Args) ([]T, error) {
-	rows, err := q.Query(ctx, s.sql, args.with(q.auto(), s.names))
+	bound, err := s.query.bind(args, q.auto())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
-	out, err := pgx.CollectRows(rows, s.scan)
+	rows, err := q.Query(ctx, s.query.sql, bound...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	out, err := s.rows.all(rows, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
@@ -132,18 +113,17 @@ func (s Statement[T]) One(ctx context.Context, q Session, args Args) (T, error) 
 // Maybe returns one row, or false when there is none.
 func (s Statement[T]) Maybe(ctx context.Context, q Session, args Args) (T, bool, error) {
 	var zero T
-	rows, err := q.Query(ctx, s.sql, args.with(q.auto(), s.names))
+	rows, err := s.All(ctx, q, args)
 	if err != nil {
-		return zero, false, fmt.Errorf("%s: %w", s.name, err)
+		return zero, false, err
 	}
-	row, err := pgx.CollectExactlyOneRow(rows, s.scan)
-	if errors.Is(err, pgx.ErrNoRows) {
+	switch len(rows) {
+	case 0:
 		return zero, false, nil
+	case 1:
+		return rows[0], true, nil
 	}
-	if err != nil {
-		return zero, false, fmt.Errorf("%s: %w", s.name, err)
-	}
-	return row, true, nil
+	return zero, false, fmt.Errorf("%s: %w", s.name, pgx.ErrTooManyRows)
 }
 
 // Result holds what a queued statement returned, once ReadBatch has run.
@@ -161,12 +141,10 @@ func (r *Result[T]) First() (T, bool) {
 // Queue adds the statement to a batch of reads.
 func (s Statement[T]) Queue(b *Batch, args Args) *Result[T] {
 	out := &Result[T]{}
-	b.b.Queue(s.sql, args.with(b.auto, s.names)).Query(func(rows pgx.Rows) error {
+	b.queue(s.name, s.query, args, func(rows pgx.Rows) error {
 		var err error
-		if out.Rows, err = pgx.CollectRows(rows, s.scan); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		return nil
+		out.Rows, err = s.rows.all(rows, 0)
+		return err
 	})
 	return out
 }
@@ -174,8 +152,7 @@ func (s Statement[T]) Queue(b *Batch, args Args) *Result[T] {
 // Command is a named SQL text that returns no rows.
 type Command struct {
 	name  string
-	sql   string
-	names []string
+	query query
 }
 
 // DefineCommand declares a command that runs inside a workspace, as vigilo_app.
@@ -186,12 +163,16 @@ func DefineSystemCommand(name, sql string) Command { return defineCommand(name, 
 
 func defineCommand(name, sql string, role Role) Command {
 	declare(Declared{Name: name, SQL: sql, Role: role})
-	return Command{name: name, sql: sql, names: ArgNames(sql)}
+	return Command{name: name, query: compile(sql)}
 }
 
 // Run executes the command and returns how many rows it touched.
 func (c Command) Run(ctx context.Context, q Session, args Args) (int64, error) {
-	tag, err := q.Exec(ctx, c.sql, args.with(q.auto(), c.names))
+	bound, err := c.query.bind(args, q.auto())
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", c.name, err)
+	}
+	tag, err := q.Exec(ctx, c.query.sql, bound...)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", c.name, err)
 	}

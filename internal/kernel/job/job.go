@@ -90,7 +90,9 @@ func New(d *db.DB, log *slog.Logger) (*Engine, error) {
 	// default of 100 ms the second job of a chain, such as dispatch and handle, would go
 	// untold and wait for the next poll.
 	cfg := func() *river.Config {
-		return &river.Config{Schema: schema, Logger: quiet(log), FetchCooldown: river.FetchCooldownMin}
+		return &river.Config{
+			Schema: schema, Logger: quiet(log), FetchCooldown: river.FetchCooldownMin, Middleware: []rivertype.Middleware{&carryTrace{}},
+		}
 	}
 	app, err := river.NewClient(riverpgxv5.New(appPool), cfg())
 	if err != nil {
@@ -159,6 +161,8 @@ type StartOptions struct {
 	// Queues by name with their concurrency; nil means DefaultQueues.
 	Queues   map[string]int
 	Observer Observer
+	// Trace makes the span of an attempt; nil makes none.
+	Trace Tracer
 }
 
 // Start begins to work jobs and returns at once.
@@ -183,12 +187,16 @@ func (e *Engine) Start(ctx context.Context, o StartOptions) error {
 		CancelledJobRetentionPeriod: 24 * time.Hour,
 		DiscardedJobRetentionPeriod: 7 * 24 * time.Hour,
 		ErrorHandler:                errorLog{log: e.log},
-		Middleware:                  []rivertype.Middleware{&kindMiddleware{observe: o.Observer}},
+		Middleware:                  []rivertype.Middleware{&carryTrace{}},
 		// The migration drops the other two.
 		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
 			return name == "river_job_args_index" || name == "river_job_metadata_index"
 		}),
 	}
+	if o.Trace != nil {
+		cfg.Middleware = append(cfg.Middleware, &spanMiddleware{trace: o.Trace})
+	}
+	cfg.Middleware = append(cfg.Middleware, &kindMiddleware{observe: o.Observer})
 	for name, n := range queues {
 		cfg.Queues[name] = river.QueueConfig{MaxWorkers: n}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/job"
+	"github.com/vigilo/vigilo/internal/kernel/trace"
 )
 
 // Outcome says how an action ended. The numbers are stored.
@@ -92,10 +93,10 @@ var insertEntries = db.DefineCommand("ledger.insert_entries", `
 	), audited AS (
 		INSERT INTO audit.event (workspace_id, event_id, occurred_at, action, category, outcome, severity, actor_kind,
 			actor_id, auth_method, session_id, mfa, target_type, target_id, target_key, parent_type, parent_id,
-			request_id, ip, pii_ref, reason, diff, detail, leaf_salt)
+			request_id, trace_id, ip, pii_ref, reason, diff, detail, leaf_salt)
 		SELECT @ws, e.id, @now, e.action, e.category, e.outcome, e.ocsf, @actor_kind,
 			@actor_id, @auth_method, @session_id, @mfa, e.target_type, e.target_id, e.target_key, e.parent_type, e.parent_id,
-			@request_id, @ip, @pii_ref, e.reason, e.diff, e.detail, e.salt
+			@request_id, @trace_id, @ip, @pii_ref, e.reason, e.diff, e.detail, e.salt
 		FROM entry e
 	), told AS (
 		INSERT INTO events (workspace_id, id, name, occurred_at, actor_kind, actor_id, actor_name, reason,
@@ -104,9 +105,9 @@ var insertEntries = db.DefineCommand("ledger.insert_entries", `
 			e.target_type, e.target_id, e.target_key, e.title, e.severity, e.payload, @request_id
 		FROM entry e WHERE e.emits
 	)
-	INSERT INTO river.river_job (args, kind, max_attempts, priority, queue, state, scheduled_at)
+	INSERT INTO river.river_job (args, kind, metadata, max_attempts, priority, queue, state, scheduled_at)
 	SELECT jsonb_build_object('workspace_id', @ws::uuid, 'event_id', e.id, 'name', e.action),
-		@kind, @max_attempts::smallint, @priority::smallint, @queue, 'available', now()
+		@kind, @metadata::jsonb, @max_attempts::smallint, @priority::smallint, @queue, 'available', now()
 	FROM entry e WHERE e.emits`)
 
 // Record writes the entry in tx and returns its id, which the event shares.
@@ -136,7 +137,12 @@ func (l *Ledger) RecordAll(ctx context.Context, tx *db.Tx, entries ...Entry) ([]
 	if err != nil {
 		return nil, fmt.Errorf("record %s: %w", entries[0].Action, err)
 	}
-	if _, err := insertEntries.Run(ctx, tx, c.args(tx.Actor, pii)); err != nil {
+	args := c.args(tx.Actor, pii)
+	args["trace_id"] = orNil(trace.ID(ctx))
+	if args["metadata"], err = job.Metadata(ctx); err != nil {
+		return nil, fmt.Errorf("record %s: %w", entries[0].Action, err)
+	}
+	if _, err := insertEntries.Run(ctx, tx, args); err != nil {
 		return nil, fmt.Errorf("record %s: %w", entries[0].Action, err)
 	}
 	if slices.Contains(c.emits, true) {

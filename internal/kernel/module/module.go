@@ -9,6 +9,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/api"
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/job"
+	"github.com/vigilo/vigilo/internal/kernel/reseal"
 	"github.com/vigilo/vigilo/internal/kernel/search"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 )
@@ -29,6 +30,8 @@ type Module struct {
 	Schedules   []job.Schedule
 	Search      []search.Source
 	Refs        []search.Resolver
-	Routes      func(r *web.Router)
-	API         func(m *api.Module)
+	// Sealed are the columns that hold sealed secrets.
+	Sealed []reseal.Store
+	Routes func(r *web.Router)
+	API    func(m *api.Module)
 }

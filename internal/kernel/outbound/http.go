@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/vigilo/vigilo/internal/kernel/trace"
 )
 
 // ErrTooLarge is returned by reads of a body beyond its limit.
@@ -116,11 +118,28 @@ func (t *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if err := checkScheme(req.URL); err != nil {
 		return nil, err
 	}
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.traced(req)
 	if err != nil {
 		return nil, err
 	}
 	resp.Body = &boundedBody{boundedReader{r: resp.Body, left: t.limit}, resp.Body}
+	return resp, nil
+}
+
+// traced makes a span of the exchange up to the header of the response, below the one that
+// asks for it. The receiver is a stranger and is not told about it.
+func (t *boundedTransport) traced(req *http.Request) (*http.Response, error) {
+	if !trace.On(req.Context()) {
+		return t.base.RoundTrip(req)
+	}
+	ctx, end := trace.StartCall(req.Context(), "HTTP "+req.Method,
+		trace.Text("http.request.method", req.Method), trace.Text("server.address", req.URL.Hostname()))
+	resp, err := t.base.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		end(err)
+		return nil, err
+	}
+	end(nil, trace.Number("http.response.status_code", resp.StatusCode))
 	return resp, nil
 }
 

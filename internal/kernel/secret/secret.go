@@ -54,6 +54,25 @@ type Keyring struct {
 // CurrentKeyID returns the id of the key that seals.
 func (k *Keyring) CurrentKeyID() string { return k.current }
 
+// Has reports whether the ring holds the key with this id.
+func (k *Keyring) Has(id string) bool {
+	_, ok := k.keys[id]
+	return ok
+}
+
+// Header returns the bytes that every secret under the current key begins with, and no
+// other one does.
+func (k *Keyring) Header() []byte { return header(k.current) }
+
+func header(id string) []byte { return append([]byte{formatVersion, byte(len(id))}, id...) }
+
+// KeyID returns the id of the key that sealed a secret, of which it needs the header only.
+// Its errors match ErrFormat.
+func KeyID(sealed []byte) (string, error) {
+	_, id, err := parseHeader(sealed)
+	return id, err
+}
+
 // Format prints no key, whatever the verb.
 func (k *Keyring) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
@@ -66,7 +85,7 @@ func (k *Keyring) Seal(workspace uuid.UUID, purpose string, plain []byte) ([]byt
 		return nil, errors.New("seal secret: no purpose given")
 	}
 	aead := k.keys[k.current]
-	header := append([]byte{formatVersion, byte(len(k.current))}, k.current...)
+	header := k.Header()
 	out := make([]byte, len(header)+aead.NonceSize(), len(header)+aead.NonceSize()+len(plain)+aead.Overhead())
 	copy(out, header)
 	nonce := out[len(header):]

@@ -397,3 +397,38 @@ func FuzzSealAndOpenAgree(f *testing.F) {
 		}
 	})
 }
+
+func TestHeaderTellsWhichKeySealed(t *testing.T) {
+	t.Parallel()
+	former, current := ring(t, oldKey), ring(t, newKey+"\n"+oldKey)
+	for name, tc := range map[string]struct {
+		sealed  []byte
+		id      string
+		current bool
+	}{
+		"former":  {seal(t, former, "x"), "2025", false},
+		"current": {seal(t, current, "x"), "2026", true},
+	} {
+		id, err := secret.KeyID(tc.sealed)
+		if err != nil || id != tc.id || !current.Has(id) {
+			t.Errorf("%s: key %q, known %v, %v", name, id, current.Has(id), err)
+		}
+		if got := bytes.HasPrefix(tc.sealed, current.Header()); got != tc.current {
+			t.Errorf("%s: begins with the current header: %v", name, got)
+		}
+		if id, err := secret.KeyID(tc.sealed[:len(current.Header())]); err != nil || id != tc.id {
+			t.Errorf("%s: the header alone gives %q, %v", name, id, err)
+		}
+	}
+	// A longer id does not look like a shorter one.
+	longer := ring(t, strings.Replace(newKey, "2026:", "20261:", 1))
+	if bytes.HasPrefix(seal(t, longer, "x"), current.Header()) {
+		t.Error("another key's header begins with ours")
+	}
+	if former.Has("2026") {
+		t.Error("a ring has a key that it was not given")
+	}
+	if _, err := secret.KeyID([]byte{1}); !errors.Is(err, secret.ErrFormat) {
+		t.Errorf("no secret: %v", err)
+	}
+}

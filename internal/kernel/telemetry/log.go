@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
+	"github.com/vigilo/vigilo/internal/kernel/trace"
 )
 
 // LogOptions say how log lines are written.
@@ -57,7 +59,8 @@ type attrsKey struct{}
 // WithAttrs returns a context whose log lines carry the ids, beside those that ctx has
 // already. A second id of the same kind replaces the first.
 func WithAttrs(ctx context.Context, attrs ...Attr) context.Context {
-	have := slices.Clone(contextAttrs(ctx))
+	old, _ := ctx.Value(attrsKey{}).([]slog.Attr)
+	have := slices.Clone(old)
 	for _, a := range attrs {
 		have = slices.DeleteFunc(have, func(old slog.Attr) bool { return old.Key == a.attr.Key })
 		have = append(have, a.attr)
@@ -65,8 +68,12 @@ func WithAttrs(ctx context.Context, attrs ...Attr) context.Context {
 	return context.WithValue(ctx, attrsKey{}, have)
 }
 
+// contextAttrs returns the ids of the context, and the id of its trace where there is one.
 func contextAttrs(ctx context.Context) []slog.Attr {
 	attrs, _ := ctx.Value(attrsKey{}).([]slog.Attr)
+	if id := trace.ID(ctx); id != "" {
+		attrs = append(slices.Clip(attrs), slog.String("trace_id", id))
+	}
 	return attrs
 }
 

@@ -99,12 +99,18 @@ func (m *Metrics) Middleware(c clock.Clock, route func(*http.Request) string) fu
 	}
 }
 
-func (m *Metrics) observeRequest(method, route string, status int, took time.Duration) {
+// methodLabel returns the method, or other: a client may send any word.
+func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
 	default:
-		method = "other" // a client may send any word
+		return "other"
 	}
+}
+
+func (m *Metrics) observeRequest(method, route string, status int, took time.Duration) {
+	method = methodLabel(method)
 	if route == "" {
 		route = "none"
 	}

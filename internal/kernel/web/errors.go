@@ -27,7 +27,7 @@ func status(err error) int {
 		return http.StatusInternalServerError
 	}
 	switch e.Code {
-	case "unauthenticated":
+	case "unauthenticated", codeSignInAgain:
 		return http.StatusUnauthorized
 	case "malformed":
 		return http.StatusBadRequest
@@ -113,7 +113,7 @@ func (s *Server) fail(r *Request, err error) {
 		return
 	}
 	if code == http.StatusUnauthorized {
-		s.askToSignIn(r)
+		s.askToSignIn(r, signInPath(err))
 		return
 	}
 	if renderErr := s.errorPage(r, code, err); renderErr != nil {
@@ -167,9 +167,18 @@ func (r *Request) JSON(status int, v any) error {
 	return nil
 }
 
+// signInPath is the sign-in page, up to where it leads back to. Somebody who is signed in
+// but not for this goes to the form of it all the same.
+func signInPath(err error) string {
+	if e := fault.Find(err); e != nil && e.Code == codeSignInAgain {
+		return "/login?again=1&return_to="
+	}
+	return "/login?return_to="
+}
+
 // askToSignIn sends a reader to the sign-in page and back, and keeps what a form held: the
 // page shows it again, to be sent once the person has signed in.
-func (s *Server) askToSignIn(r *Request) {
+func (s *Server) askToSignIn(r *Request, path string) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		back := r.URL.RequestURI()
@@ -178,13 +187,13 @@ func (s *Server) askToSignIn(r *Request) {
 			if u, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil && Local(u.RequestURI()) {
 				back = u.RequestURI()
 			}
-			r.W.Header().Set("HX-Redirect", "/login?return_to="+url.QueryEscape(back))
+			r.W.Header().Set("HX-Redirect", path+url.QueryEscape(back))
 			r.W.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		http.Redirect(r.W, r.Request, "/login?return_to="+url.QueryEscape(back), http.StatusSeeOther)
+		http.Redirect(r.W, r.Request, path+url.QueryEscape(back), http.StatusSeeOther)
 	default:
-		if err := s.sessionEndedPage(r); err != nil {
+		if err := s.sessionEndedPage(r, path); err != nil {
 			s.o.Log.ErrorContext(r.Context(), "session page failed", slog.String("request_id", r.ID.String()), slog.String("error", err.Error()))
 			http.Error(r.W, "Your session has ended. Sign in again.", http.StatusUnauthorized)
 		}

@@ -41,11 +41,12 @@ func (r *Request) shellPage(p Page, bell layout.Bell) layout.Page {
 		v.Workspaces = append(v.Workspaces, layout.Workspace{Name: m.Name, Slug: m.Slug, Role: m.Role.Label(), Href: "/ws/" + m.Slug})
 	}
 	nav := r.nav()
+	current := r.current(nav)
 	for _, b := range buckets {
 		bucket := layout.Bucket{Label: string(b), Open: true}
 		for _, e := range nav[b] {
 			bucket.Links = append(bucket.Links, layout.NavLink{
-				Label: e.Label, Href: r.Path(e.Path), Icon: e.Icon, Key: e.Key, Current: r.current(e),
+				Label: e.Label, Href: r.Path(e.Path), Icon: e.Icon, Key: e.Key, Current: r.Path(e.Path) == current,
 			})
 		}
 		if len(bucket.Links) > 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/templates/layout"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -58,10 +59,22 @@ type Page struct {
 	Narrow bool
 }
 
-// ShellSource supplies what the shell shows besides the page, in one round trip to the
-// database: the newest unread notifications.
+// ShellSource supplies what the shell shows besides the page: the newest unread
+// notifications. It adds its reads to a batch and returns what makes the bell of them once
+// the batch has run.
 type ShellSource interface {
-	Shell(ctx context.Context, r *Request) (layout.Bell, error)
+	QueueShell(b *db.Batch, r *Request) func() layout.Bell
+}
+
+// withShell lets what the frame shows be read with the first read of the page: most pages
+// make one round trip less by it, and none has to know.
+func (r *Request) withShell() {
+	if r.s.o.Shell == nil || r.Route.Scope != InWorkspace || r.Route.API || r.Method != http.MethodGet {
+		return
+	}
+	var bell func() layout.Bell
+	r.Request = r.WithContext(db.WithRider(r.Context(), r.Actor,
+		func(b *db.Batch) { bell = r.s.o.Shell.QueueShell(b, r) }, func() { r.bell = bell }))
 }
 
 // Page answers with a page inside the shell of the workspace.
@@ -98,14 +111,18 @@ func (r *Request) InvalidPage(err error, p Page, body templ.Component) error {
 }
 
 func (r *Request) shell(p Page) (layout.Page, error) {
-	var bell layout.Bell
-	if r.s.o.Shell != nil {
-		var err error
-		if bell, err = r.s.o.Shell.Shell(r.Context(), r); err != nil {
+	if r.s.o.Shell == nil {
+		return r.shellPage(p, layout.Bell{}), nil
+	}
+	if r.bell == nil {
+		var bell func() layout.Bell
+		err := r.s.o.DB.ReadBatch(r.Context(), r.Actor, func(b *db.Batch) { bell = r.s.o.Shell.QueueShell(b, r) })
+		if err != nil {
 			return layout.Page{}, fmt.Errorf("read shell: %w", err)
 		}
+		r.bell = bell
 	}
-	return r.shellPage(p, bell), nil
+	return r.shellPage(p, r.bell()), nil
 }
 
 // nav returns the sidebar of the actor, with the entry of the present page marked.
@@ -122,11 +139,19 @@ func (r *Request) nav() map[Bucket][]NavEntry {
 	return out
 }
 
-// current reports whether a sidebar entry leads to the page or to one above it.
-func (r *Request) current(e NavEntry) bool {
-	at := r.URL.Path
-	path := r.Path(e.Path)
-	return at == path || strings.HasPrefix(at, path+"/")
+// current returns the path of the sidebar entry that leads to the page, or else to the
+// nearest one above it: of /settings and /settings/mail only one is marked.
+func (r *Request) current(nav map[Bucket][]NavEntry) string {
+	nearest := ""
+	for _, entries := range nav {
+		for _, e := range entries {
+			path := r.Path(e.Path)
+			if (r.URL.Path == path || strings.HasPrefix(r.URL.Path, path+"/")) && len(path) > len(nearest) {
+				nearest = path
+			}
+		}
+	}
+	return nearest
 }
 
 // helpHref returns the article of the present route. Where there is none, such as on the
@@ -206,8 +231,8 @@ func errorTitle(code int) string {
 const maxKept = 64 << 10
 
 // sessionEndedPage keeps what a form held: it can be sent again after signing in.
-func (s *Server) sessionEndedPage(r *Request) error {
-	v := layout.SessionEnded{Action: r.URL.RequestURI(), LoginHref: "/login?return_to=" + url.QueryEscape(r.formPage())}
+func (s *Server) sessionEndedPage(r *Request, path string) error {
+	v := layout.SessionEnded{Action: r.URL.RequestURI(), LoginHref: path + url.QueryEscape(r.formPage())}
 	if err := r.ParseBody(); err == nil && r.MultipartForm == nil && r.ContentLength <= maxKept {
 		for name, values := range r.PostForm {
 			for _, value := range values {

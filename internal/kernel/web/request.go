@@ -21,6 +21,7 @@ import (
 	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
+	"github.com/vigilo/vigilo/templates/layout"
 )
 
 // User is the signed-in person.
@@ -66,6 +67,9 @@ type Principal struct {
 	Scopes        []string
 	Memberships   []Membership
 	LastWorkspace string
+	// SignInAgain says that the session is too old for the workspace asked for, which
+	// ends sessions sooner than the installation does. Workspace is nil then.
+	SignInAgain bool
 	// NewToken replaces the session token in the browser; empty keeps it.
 	NewToken string
 }
@@ -90,7 +94,8 @@ type Request struct {
 	s         *Server
 	began     time.Time
 	wrote     bool
-	zone      *time.Location // what Zone found
+	zone      *time.Location     // what Zone found
+	bell      func() layout.Bell // what was read for the frame
 }
 
 // Server returns the server that answers, for links and limits.
@@ -220,9 +225,22 @@ func (r *Request) Fragment(status int, c templ.Component) error {
 	return r.render(status, c)
 }
 
+// maxKeptBuffer is the size from which a buffer is not kept for the next page.
+const maxKeptBuffer = 1 << 20
+
 func (r *Request) render(status int, c templ.Component) error {
-	var b bytes.Buffer
-	if err := c.Render(r.Context(), &b); err != nil {
+	// A page that fails half way must not have begun.
+	b, ok := r.s.buffers.Get().(*bytes.Buffer)
+	if !ok {
+		b = new(bytes.Buffer)
+	}
+	defer func() {
+		if b.Cap() <= maxKeptBuffer {
+			b.Reset()
+			r.s.buffers.Put(b)
+		}
+	}()
+	if err := c.Render(r.Context(), b); err != nil {
 		return fmt.Errorf("render %s: %w", r.Route.Pattern, err)
 	}
 	h := r.W.Header()

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -68,6 +69,8 @@ type Server struct {
 	mux    *chi.Mux
 	routes []Route
 	hub    *Hub
+	// buffers hold pages while they are drawn.
+	buffers sync.Pool
 }
 
 // New returns a server without routes.
@@ -130,20 +133,34 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 
 type routeKey struct{}
 
+// served is what layers around the server learn of a request.
+type served struct {
+	pattern   string
+	workspace uuid.UUID
+}
+
 // TrackRoute lets layers around the server learn, once a request was served, which route
-// did: RoutePattern tells them.
+// did and for which workspace: RoutePattern and ServedWorkspace tell them.
 func TrackRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), routeKey{}, new(string))))
+		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), routeKey{}, &served{})))
 	})
 }
 
 // RoutePattern returns the pattern of the route that served the request, empty for none.
 func RoutePattern(req *http.Request) string {
-	if served, ok := req.Context().Value(routeKey{}).(*string); ok {
-		return *served
+	if s, ok := req.Context().Value(routeKey{}).(*served); ok {
+		return s.pattern
 	}
 	return ""
+}
+
+// ServedWorkspace returns the workspace of the request, the nil one for none.
+func ServedWorkspace(req *http.Request) uuid.UUID {
+	if s, ok := req.Context().Value(routeKey{}).(*served); ok {
+		return s.workspace
+	}
+	return uuid.Nil
 }
 
 type requestIDKey struct{}
@@ -218,15 +235,20 @@ func (s *Server) request(w http.ResponseWriter, req *http.Request, route Route) 
 
 // serve finds out who asks, whether they may, and lets the handler answer.
 func (s *Server) serve(w http.ResponseWriter, req *http.Request, route Route, h Handler) {
-	if served, ok := req.Context().Value(routeKey{}).(*string); ok {
-		*served = route.Pattern
+	tracked, _ := req.Context().Value(routeKey{}).(*served)
+	if tracked != nil {
+		tracked.pattern = route.Pattern
 	}
 	r := s.request(w, req, route)
 	err := s.identify(r)
+	if tracked != nil {
+		tracked.workspace = r.Workspace.ID
+	}
 	if err == nil {
 		err = s.admit(r)
 	}
 	if err == nil {
+		r.withShell()
 		err = h(r)
 	}
 	if err != nil {
@@ -325,6 +347,17 @@ func clip(s string, n int) string {
 // errUnauthenticated means that nobody is signed in where somebody must be.
 var errUnauthenticated = &fault.Error{Kind: fault.Denied, Code: "unauthenticated", Message: "Sign in to continue, or send a valid token."}
 
+const codeSignInAgain = "sign_in_again"
+
+// SignInAgain answers 401 to somebody who is signed in, but too long ago for the workspace
+// that they act in.
+func SignInAgain() error {
+	return &fault.Error{
+		Kind: fault.Denied, Code: codeSignInAgain,
+		Message: "This workspace ends sessions sooner than yours has lasted. Sign in again to continue.",
+	}
+}
+
 func (s *Server) admit(r *Request) error {
 	if r.Route.Scope == Public {
 		return nil
@@ -339,6 +372,9 @@ func (s *Server) admit(r *Request) error {
 		if err := s.limitAPI(r); err != nil {
 			return err
 		}
+	}
+	if r.Principal.SignInAgain {
+		return SignInAgain()
 	}
 	if r.Workspace.ID == uuid.Nil {
 		return fault.NewNotFound("page")

@@ -1,4 +1,4 @@
-package main
+package dbtest
 
 import (
 	"encoding/binary"
@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 )
 
-// meter stands between the program and PostgreSQL and counts round trips on the wire: each
+// Meter stands between the program and PostgreSQL and counts round trips on the wire: each
 // ReadyForQuery is the end of one (PostgreSQL 15, 55.2 Message Flow), whatever a library
 // does to get there.
-type meter struct {
+type Meter struct {
 	listener net.Listener
 	network  string
 	server   string
@@ -23,13 +23,13 @@ type meter struct {
 	open     []net.Conn
 }
 
-// newMeter listens on loopback for connections that are meant for the server of the URL.
-func newMeter(databaseURL string) (*meter, error) {
+// NewMeter listens on loopback for connections that are meant for the server of the URL.
+func NewMeter(databaseURL string) (*Meter, error) {
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("read address of the database: %w", err)
 	}
-	m := &meter{network: "tcp", server: u.Host}
+	m := &Meter{network: "tcp", server: u.Host}
 	if dir := u.Query().Get("host"); dir != "" {
 		m.network, m.server = "unix", dir+"/.s.PGSQL."+u.Query().Get("port")
 	}
@@ -40,8 +40,8 @@ func newMeter(databaseURL string) (*meter, error) {
 	return m, nil
 }
 
-// through returns a URL of the database that leads through the meter.
-func (m *meter) through(databaseURL string) (string, error) {
+// Through returns a URL of the database that leads through the meter.
+func (m *Meter) Through(databaseURL string) (string, error) {
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		return "", fmt.Errorf("read address of the database: %w", err)
@@ -51,7 +51,7 @@ func (m *meter) through(databaseURL string) (string, error) {
 	return u.String(), nil
 }
 
-func (m *meter) accept() {
+func (m *Meter) accept() {
 	for {
 		client, err := m.listener.Accept()
 		if err != nil {
@@ -78,7 +78,7 @@ func (m *meter) accept() {
 }
 
 // watch hands on what the server says, message by message.
-func (m *meter) watch(client io.Writer, server io.Reader) error {
+func (m *Meter) watch(client io.Writer, server io.Reader) error {
 	var head [5]byte
 	for {
 		if _, err := io.ReadFull(server, head[:]); err != nil {
@@ -96,7 +96,11 @@ func (m *meter) watch(client io.Writer, server io.Reader) error {
 	}
 }
 
-func (m *meter) close() error {
+// Trips returns how many round trips there were.
+func (m *Meter) Trips() int64 { return m.trips.Load() }
+
+// Close ends all connections.
+func (m *Meter) Close() error {
 	err := m.listener.Close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
