@@ -285,7 +285,8 @@ func checks(p *pageData) (string, []ui.Check) {
 	return title, out
 }
 
-// guardWords says what is well when a guard passes; empty for guards that nobody wonders about.
+// guardWords says what is well when a guard passes; empty for guards that nobody wonders
+// about, and for those whose facts no module gathers yet (conflicts, incidents).
 func guardWords(g lifecycle.Guard) string {
 	switch g {
 	case lifecycle.GuardRequired:
@@ -300,8 +301,6 @@ func guardWords(g lifecycle.Guard) string {
 		return "It keeps to its template"
 	case lifecycle.GuardFresh:
 		return "The approval lasts to the end of the window"
-	case lifecycle.GuardConflict:
-		return "It collides with nothing"
 	case lifecycle.GuardFreeze:
 		return "No freeze stands in its way"
 	case lifecycle.GuardImplement:
@@ -310,8 +309,6 @@ func guardWords(g lifecycle.Guard) string {
 		return "Nothing holds it"
 	case lifecycle.GuardTime:
 		return "Its window is open"
-	case lifecycle.GuardIncident:
-		return "No incident is open on its assets"
 	case lifecycle.GuardEvidence:
 		return "Evidence is there, as far as it is asked for"
 	}

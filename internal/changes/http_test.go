@@ -278,12 +278,12 @@ func TestAChangeIsFiledAndDecidedInTheBrowser(t *testing.T) {
 	}
 	s.get("mara", path).want(t, http.StatusOK, "Submit for review", "Before it is submitted", "22:00")
 	s.post("mara", path+"/act/submit", "version", fmt.Sprint(c.Version)).want(t, http.StatusSeeOther)
-	page := s.get("aiko", path).want(t, http.StatusOK, `data-open="approve"`, "Your turn")
+	page := s.get("aiko", path).want(t, http.StatusOK, `data-open="approve"`, "Your turn", "Approval is missing of")
 	action := regexp.MustCompile(`action="/ws/acme(/changes/CHG-00001/decide/[^"]+)"`).FindStringSubmatch(page.body)[1]
 	s.get("aiko", action+"?do=reject").want(t, http.StatusOK, "Return it for more work")
 	s.post("aiko", action, "decision", "reject", "revision", "1").want(t, http.StatusUnprocessableEntity, "Reject CHG-00001")
 	s.post("aiko", action, "decision", "approve", "revision", "1", "comment", "Go.").want(t, http.StatusSeeOther)
-	s.get("mara", path).want(t, http.StatusOK, "Schedule", "It collides with nothing")
+	s.get("mara", path).want(t, http.StatusOK, "Schedule", "No freeze stands in its way")
 	s.post("mara", path+"/act/schedule").want(t, http.StatusSeeOther)
 	s.get("tomas", path).want(t, http.StatusOK, `data-code="outside_window"`)
 	s.post("tomas", path+"/act/start").want(t, http.StatusUnprocessableEntity, "The window has not begun yet.")

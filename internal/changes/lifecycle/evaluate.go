@@ -402,7 +402,9 @@ func fresh(in Input) []Failure {
 	ap := in.Approval
 	switch {
 	case !ap.Exists || !ap.Approved:
-		return approval(in)
+		f := approval(in)[0]
+		f.Guard = GuardFresh
+		return []Failure{f}
 	case !in.Now.Before(ap.ValidUntil):
 		return one(true, GuardFresh, CodeExpired, "The approval has expired; the change must be approved again.")
 	case !in.End.IsZero() && ap.ValidUntil.Before(in.End):
