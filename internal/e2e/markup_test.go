@@ -127,6 +127,12 @@ func (p *program) hostileNames(t *testing.T) string {
 		`{"name":%s,"kind":"hard","reason":%[1]s,"owner":%q,"state":"active","scope":{"asset_tags":[%[1]s],"asset_ids":[%[3]q],"service_ids":[%[4]q]},"schedule":{"starts_at":"2031-01-02T03:04:00Z"}}`,
 		text, user.ID, below, above))
 	p.furnishApprovals(t, token, "acme", text)
+	change := p.create(t, token, "acme", "/changes", fmt.Sprintf(
+		`{"title":%s,"description":%[1]s,"environment":"staging","planned_start":"2031-02-03T04:05:00Z","planned_end":"2031-02-03T05:05:00Z","implementation_plan":%[1]s,"backout_plan":%[1]s,"assets":[%[2]q],"tags":[%[1]s]}`,
+		text, below))
+	p.create(t, token, "acme", "/changes/"+change+"/comments", `{"body":`+text+`}`)
+	p.create(t, token, "acme", "/change-templates", fmt.Sprintf(
+		`{"name":%s,"body":{"title_pattern":%[1]s,"implementation_plan":%[1]s,"backout_plan":%[1]s,"risk_ceiling":"low"}}`, text))
 
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	now := time.Now()

@@ -18,16 +18,38 @@ var manyTrips = map[string]struct {
 	most int64
 	why  string
 }{
-	"/ws/acme/search":                           {14, "one read for each kind of record that can be found"},
-	"/ws/acme/alert-rules/{id}/edit":            {4, "a form: the rule, the hosts and people it names, and what there is to choose"},
-	"/ws/acme/alert-silences/{id}/edit":         {4, "a form: the silence, the hosts it names, and the rules to choose"},
-	"/ws/acme/assets/relationships/{id}/remove": {4, "a question before an act: the relationship and both its ends"},
-	"/ws/acme/assets/{id}/delete":               {4, "a question before an act: the asset and what depends on it"},
-	"/ws/acme/governance/audit/{id}":            {4, "the entry, then the names of what it is about, by its type"},
-	"/ws/acme/members/groups/{id}":              {4, "the group, who is in it, and who could be"},
-	"/ws/acme/settings/maintenance/{id}/edit":   {7, "a form: the freeze, whom it concerns, and what there is to choose"},
-	"/ws/acme/tasks/{id}/edit":                  {4, "a form: the task, its parent, and whom it can be given to"},
+	"/ws/acme/account/away/delegations/{id}":        {5, "the delegation, whom it concerns, and what it moved"},
+	"/ws/acme/account/away/delegations/{id}/revoke": {5, "a question before an act: the delegation and whom it concerns"},
+	"/ws/acme/alert-rules/{id}/edit":                {4, "a form: the rule, the hosts and people it names, and what there is to choose"},
+	"/ws/acme/alert-silences/{id}/edit":             {4, "a form: the silence, the hosts it names, and the rules to choose"},
+	"/ws/acme/assets/relationships/{id}/remove":     {4, "a question before an act: the relationship and both its ends"},
+	"/ws/acme/assets/{id}/delete":                   {6, "a question before an act: the asset and each kind of thing that depends on it"},
+	"/ws/acme/changes/templates/{id}":               {6, "the template, its versions, its uses and its approval"},
+	"/ws/acme/changes/templates/{id}/edit":          {6, "a form: the template, its version, and what there is to choose"},
+	"/ws/acme/changes/{id}":                         {38, judged},
+	"/ws/acme/changes/{id}/activity":                {33, judged},
+	"/ws/acme/changes/{id}/approvals":               {33, judged},
+	"/ws/acme/changes/{id}/attachments":             {34, judged},
+	"/ws/acme/changes/{id}/comments":                {34, judged},
+	"/ws/acme/changes/{id}/edit":                    {32, judged},
+	"/ws/acme/changes/{id}/evidence":                {6, "a form: the change, its evidence, and what the policy asks for"},
+	"/ws/acme/changes/{id}/hold":                    {33, judged},
+	"/ws/acme/changes/{id}/links":                   {5, "a form: the change and what it is about"},
+	"/ws/acme/changes/{id}/proof":                   {11, "decisions, their chain and the audit entries that they point to"},
+	"/ws/acme/changes/{id}/review":                  {6, "a form: the change and its review"},
+	"/ws/acme/changes/{id}/steps":                   {34, judged},
+	"/ws/acme/changes/{id}/tasks":                   {34, judged},
+	"/ws/acme/members/groups/{id}":                  {4, "the group, who is in it, and who could be"},
+	"/ws/acme/search":                               {14, "one read for each kind of record that can be found"},
+	"/ws/acme/settings/approval-policies/{id}/edit": {7, "a form: the policy, its version, and what there is to choose"},
+	"/ws/acme/settings/delegations/{id}":            {5, "the delegation, whom it concerns, and what it moved"},
+	"/ws/acme/settings/delegations/{id}/revoke":     {5, "a question before an act: the delegation and whom it concerns"},
+	"/ws/acme/settings/maintenance/{id}/edit":       {7, "a form: the freeze, whom it concerns, and what there is to choose"},
+	"/ws/acme/tasks/{id}/edit":                      {4, "a form: the task, its parent, and whom it can be given to"},
 }
+
+// judged is why the pages of a change read much: the next thing to do is to read in batches.
+const judged = "a change is judged in one transaction, as its actions are: one read for each thing that may stand in its way"
 
 var idInPath = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 

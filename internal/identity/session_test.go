@@ -110,8 +110,11 @@ func TestSessionKnowsPersonWorkspaceAndMemberships(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
+	if p.SignedInAt.IsZero() {
+		t.Error("the session does not say when the person signed in")
+	}
 	want := web.Principal{
-		Kind: 1, ID: mara.UserID, SessionID: p.SessionID, AuthMethod: "dev", Role: access.Admin,
+		Kind: 1, ID: mara.UserID, SessionID: p.SessionID, SignedInAt: p.SignedInAt, AuthMethod: "dev", Role: access.Admin,
 		User:        web.User{ID: mara.UserID, Name: "Mara Lind", Email: "mara.lind@example.test", TimeZone: "UTC", Theme: "system", Shortcuts: true},
 		Workspace:   &web.Workspace{ID: acme, Slug: "acme", Name: "acme", TimeZone: "UTC"},
 		Memberships: []web.Membership{{Slug: "acme", Name: "acme", Role: access.Admin}, {Slug: "beta", Name: "beta", Role: access.Viewer}},
