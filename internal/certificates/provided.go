@@ -104,18 +104,21 @@ type HomeItem struct {
 	Tone string
 }
 
+// maxUrgent is how many hosts there are on the home page at most.
+const maxUrgent = 20
+
 // QueueHome reads hosts that fail or whose certificate is in its last 30 days, worst
-// first, at most limit.
+// first, at most limit and maxUrgent.
 func (s *Service) QueueHome(b *db.Batch, limit int) func() []HomeItem {
 	now := b.Now()
 	ending := []Status{Status(x509lint.StatusExpired), Status(x509lint.StatusCritical), Status(x509lint.StatusExpiring)}
 	urgent := slices.DeleteFunc(Statuses(), func(v Status) bool { return !v.Failing() && !slices.Contains(ending, v) })
 	hosts := urgentHosts.Queue(b, db.Args{
-		"statuses": texts(urgent), "ending": texts(ending), "until": now.Add(soonDays * 24 * time.Hour), "limit": limit,
+		"statuses": texts(urgent), "ending": texts(ending), "until": now.Add(soonDays * 24 * time.Hour),
 	})
 	return func() []HomeItem {
-		out := make([]HomeItem, len(hosts.Rows))
-		for i, h := range hosts.Rows {
+		out := make([]HomeItem, min(limit, len(hosts.Rows)))
+		for i, h := range hosts.Rows[:len(out)] {
 			out[i] = HomeItem{Title: h.Title(), Path: h.Path(), Meta: homeWords(h, now), Tone: string(statusTone(h.Status))}
 		}
 		return out

@@ -3,6 +3,7 @@ package certificates
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,7 +94,8 @@ var (
 	DELETE FROM host_tokens WHERE workspace_id = @ws AND host_id = ANY(@hosts) AND origin = @origin`)
 
 	// urgentHosts walks each of the statuses, worst first, in the order of their ends: whatever
-	// the size of the workspace it reads limit rows of each.
+	// the size of the workspace it reads a few rows of each. The limit is a number, since
+	// PostgreSQL makes a plan anew each time for one that it does not know.
 	urgentHosts = db.Define[Host]("certificates.urgent_hosts", `
 	SELECT `+hostColumns+`
 	FROM unnest(@statuses::text[]) WITH ORDINALITY AS s(status, rank)
@@ -102,9 +104,9 @@ var (
 		WHERE workspace_id = @ws AND status = s.status AND state = 'active'
 			AND leaf_not_after < CASE WHEN s.status = ANY(@ending::text[]) THEN @until::timestamptz ELSE 'infinity' END
 		ORDER BY leaf_not_after, id
-		LIMIT @limit) AS h
+		LIMIT `+strconv.Itoa(maxUrgent)+`) AS h
 	ORDER BY s.rank, h.leaf_not_after, h.id
-	LIMIT @limit`)
+	LIMIT `+strconv.Itoa(maxUrgent))
 
 	anyHost = db.Define[bool]("certificates.any_host", `
 	SELECT EXISTS (SELECT 1 FROM monitored_hosts WHERE workspace_id = @ws)`)

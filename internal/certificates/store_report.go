@@ -112,17 +112,42 @@ func hostSpec[T any](name, columns string, keys func(T) hostKeys) db.ListSpec[T]
 		Filters: map[string]string{
 			"word1": wordFilter("word1"), "word2": wordFilter("word2"), "word3": wordFilter("word3"), "word4": wordFilter("word4"),
 			"hostname": "h.hostname = @hostname",
-			"status":   "h.status = ANY(@statuses)",
+			"status":   "coalesce(h.status, '') = ANY(@statuses)",
 			"active":   "h.state = 'active'",
 			"in_time":  "h.status <> 'expired'",
 			"paused":   "h.state = 'paused'",
 			"from":     "h.leaf_not_after >= @expires_from",
 			"before":   "h.leaf_not_after < @expires_before",
-			"issuer":   "h.issuer = @issuer",
-			"tag":      "h.id IN (SELECT t.host_id FROM host_tags t WHERE t.workspace_id = @ws AND t.tag = @tag)",
-			"owner":    "h.owner_member_id = @owner",
+			"issuer":   "h.issuer IS NOT DISTINCT FROM @issuer",
+			"tag":      "@tag = ANY(h.tags)",
+			"owner":    "h.owner_member_id IS NOT DISTINCT FROM @owner",
 			"no_owner": "h.owner_member_id IS NULL",
 			"ids":      "h.id = ANY(@ids)",
+		},
+		Size: "SELECT coalesce(sum(delta), 0) FROM host_counts WHERE workspace_id = @ws AND kind = 'status'",
+		Narrow: map[string]db.Narrow{
+			"word1": wordNarrow("word1"), "word2": wordNarrow("word2"), "word3": wordNarrow("word3"), "word4": wordNarrow("word4"),
+			"status": {
+				Size: `SELECT coalesce(sum(delta), 0) FROM host_counts WHERE workspace_id = @ws AND kind = 'status'
+			AND split_part(key, ' ', 2) = ANY(@statuses)`,
+				IDs: "SELECT id FROM monitored_hosts WHERE workspace_id = @ws AND status = ANY(@statuses)",
+			},
+			"paused": {
+				Size: "SELECT coalesce(sum(delta), 0) FROM host_counts WHERE workspace_id = @ws AND kind = 'status' AND key ^@ 'paused '",
+				IDs:  "SELECT id FROM monitored_hosts WHERE workspace_id = @ws AND state = 'paused'",
+			},
+			"issuer": {
+				Size: "SELECT coalesce(sum(delta), 0) FROM host_counts WHERE workspace_id = @ws AND kind = 'issuer' AND key = @issuer",
+				IDs:  "SELECT id FROM monitored_hosts WHERE workspace_id = @ws AND issuer = @issuer",
+			},
+			"tag": {
+				Size: "SELECT coalesce(sum(delta), 0) FROM host_counts WHERE workspace_id = @ws AND kind = 'tag' AND key = @tag",
+				IDs:  "SELECT host_id FROM host_tags WHERE workspace_id = @ws AND tag = @tag",
+			},
+			"owner": {
+				Size: "SELECT coalesce(sum(delta), 0) FROM host_counts WHERE workspace_id = @ws AND kind = 'owner' AND key = @owner::uuid::text",
+				IDs:  "SELECT id FROM monitored_hosts WHERE workspace_id = @ws AND owner_member_id = @owner",
+			},
 		},
 		Sorts: map[string]db.SortBy[T]{
 			"expires": by("h.leaf_not_after", "timestamptz", func(k hostKeys) string { return k.ends.Format(time.RFC3339Nano) }),
@@ -141,9 +166,22 @@ func hostSpec[T any](name, columns string, keys func(T) hostKeys) db.ListSpec[T]
 	}
 }
 
-// wordFilter asks for hosts with a word that begins with the argument.
+// wordFilter asks each host for a word that begins with the argument.
 func wordFilter(arg string) string {
-	return `h.id IN (SELECT t.host_id FROM host_tokens t WHERE t.workspace_id = @ws AND t.token >= @` + arg + `_from AND t.token < @` + arg + `_upto)`
+	return `(SELECT true FROM host_tokens t WHERE t.workspace_id = @ws AND t.host_id = h.id AND ` + wordRange(arg) + ` LIMIT 1)`
+}
+
+// wordNarrow finds the hosts that have such a word.
+func wordNarrow(arg string) db.Narrow {
+	found := `SELECT t.host_id FROM host_tokens t WHERE t.workspace_id = @ws AND ` + wordRange(arg)
+	return db.Narrow{
+		Size: "SELECT count(*) FROM (" + found + " LIMIT " + strconv.Itoa(db.CountCap) + ") AS c",
+		IDs:  found,
+	}
+}
+
+func wordRange(arg string) string {
+	return `t.token >= @` + arg + `_from AND t.token < @` + arg + `_upto`
 }
 
 type ownerName struct {

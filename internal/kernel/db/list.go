@@ -38,7 +38,13 @@ type ListSpec[T any] struct {
 	Where string
 	// Filters are conditions by name, with their arguments as @names.
 	Filters map[string]string
-	Sorts   map[string]SortBy[T]
+	// Narrow names a second way to the rows of some filters, for tables that grow. The
+	// condition of such a filter is best one that no index serves: it is asked of rows that
+	// were found by their ids, or by walking.
+	Narrow map[string]Narrow
+	// Size is a query for how many rows the whole list has; lists with Narrow need it.
+	Size  string
+	Sorts map[string]SortBy[T]
 	// Default is a sort name, with "-" in front for descending.
 	Default string
 	// IDExpr and ID break ties, so that the order is total.
@@ -68,7 +74,14 @@ func DefineList[T any](spec ListSpec[T]) List[T] {
 	for name, cond := range spec.Filters {
 		declare(Declared{Name: spec.Name + ".filter." + name, SQL: base + " AND " + cond, Role: AppRole, Row: row})
 	}
-	return List[T]{spec: spec, rows: newRowReader[T]()}
+	l := List[T]{spec: spec, rows: newRowReader[T]()}
+	for name := range spec.Narrow {
+		q := l.Query().Filter(name, nil)
+		sql, _ := q.build()
+		declare(Declared{Name: spec.Name + ".narrow." + name, SQL: sql, Role: AppRole, Row: row})
+		declare(Declared{Name: spec.Name + ".count." + name, SQL: q.count(CountCap), Role: AppRole, Row: reflect.TypeFor[int64]()})
+	}
+	return l
 }
 
 // SortNames returns the names of the orders, sorted.
@@ -81,12 +94,13 @@ func (l List[T]) Query() *ListQuery[T] {
 
 // ListQuery is one use of a list: the conditions in use, the order and the place.
 type ListQuery[T any] struct {
-	list   List[T]
-	conds  []string
-	args   Args
-	sort   string
-	cursor *cursor
-	limit  int
+	list    List[T]
+	filters []string
+	conds   []string
+	args    Args
+	sort    string
+	cursor  *cursor
+	limit   int
 }
 
 // cursor is a place between two rows: the sort it belongs to, the row's sort value and
@@ -104,7 +118,7 @@ func (q *ListQuery[T]) Filter(name string, args Args) *ListQuery[T] {
 	if !ok {
 		panic("db: list " + q.list.spec.Name + " has no filter " + name)
 	}
-	q.conds = append(q.conds, cond)
+	q.filters, q.conds = append(q.filters, name), append(q.conds, cond)
 	maps.Copy(q.args, args)
 	return q
 }
@@ -200,20 +214,17 @@ func (q *ListQuery[T]) build() (string, Args) {
 	spec := q.list.spec
 	sort, desc, before := q.order()
 	args := maps.Clone(q.args)
-	var b strings.Builder
-	fmt.Fprintf(&b, "SELECT %s\nFROM %s\nWHERE %s", spec.Columns, spec.From, spec.Where)
-	for _, c := range q.conds {
-		b.WriteString("\n AND " + c)
-	}
+	var where strings.Builder
+	where.WriteString(q.where())
 	back := desc != before
 	if q.cursor != nil {
 		op := ">"
 		if back {
 			op = "<"
 		}
-		fmt.Fprintf(&b, "\n AND (%s, %s) %s (@cursor_value::%s, @cursor_id::uuid)", sort.Expr, spec.IDExpr, op, sort.Cast)
+		fmt.Fprintf(&where, "\n AND (%s, %s) %s (@cursor_value::%s, @cursor_id::uuid)", sort.Expr, spec.IDExpr, op, sort.Cast)
 		if sort.Bound {
-			fmt.Fprintf(&b, "\n AND %s %s= @cursor_value::%s", sort.Expr, op, sort.Cast)
+			fmt.Fprintf(&where, "\n AND %s %s= @cursor_value::%s", sort.Expr, op, sort.Cast)
 		}
 		args["cursor_value"], args["cursor_id"] = q.cursor.Value, q.cursor.ID
 	}
@@ -222,8 +233,29 @@ func (q *ListQuery[T]) build() (string, Args) {
 		dir = " DESC"
 	}
 	// A number, since a plan for any number at all reads the whole workspace and sorts it.
-	fmt.Fprintf(&b, "\nORDER BY %s%s, %s%s\nLIMIT %d", sort.Expr, dir, spec.IDExpr, dir, q.limit+1)
-	return b.String(), args
+	order := fmt.Sprintf("\nORDER BY %s%s, %s%s\nLIMIT %d", sort.Expr, dir, spec.IDExpr, dir, q.limit+1)
+	if ways := q.narrows(); len(ways) > 0 {
+		return q.adaptive(ways, where.String(), order, dir), args
+	}
+	return "SELECT " + spec.Columns + "\nFROM " + spec.From + "\nWHERE " + where.String() + order, args
+}
+
+// where returns the conditions, without the place.
+func (q *ListQuery[T]) where() string {
+	var b strings.Builder
+	b.WriteString(q.list.spec.Where)
+	for _, c := range q.conds {
+		b.WriteString("\n AND " + c)
+	}
+	return b.String()
+}
+
+// count returns a statement that counts the rows that match, up to a limit.
+func (q *ListQuery[T]) count(limit int) string {
+	if ways := q.narrows(); len(ways) > 0 {
+		return q.adaptiveCount(ways, q.where(), limit)
+	}
+	return fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s\nWHERE %s\nLIMIT %d) AS capped", q.list.spec.From, q.where(), limit)
 }
 
 // page cuts the extra row that told whether there is more, and names both neighbours.
@@ -302,14 +334,8 @@ func (q *ListQuery[T]) QueueCount(b *Batch) *Result[int64] { return q.QueueCount
 
 // QueueCountTo is QueueCount with another cap, for exports.
 func (q *ListQuery[T]) QueueCountTo(b *Batch, limit int) *Result[int64] {
-	var s strings.Builder
-	fmt.Fprintf(&s, "SELECT count(*) FROM (SELECT 1 FROM %s\nWHERE %s", q.list.spec.From, q.list.spec.Where)
-	for _, c := range q.conds {
-		s.WriteString("\n AND " + c)
-	}
-	fmt.Fprintf(&s, "\nLIMIT %d) AS capped", limit)
 	out := &Result[int64]{}
-	b.queue(q.list.spec.Name, compile(s.String()), q.args, func(rows pgx.Rows) error {
+	b.queue(q.list.spec.Name, compile(q.count(limit)), q.args, func(rows pgx.Rows) error {
 		var err error
 		out.Rows, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err

@@ -52,6 +52,15 @@ type List struct {
 // New returns the list of a description.
 func New(d *db.DB, s Spec) *List { return &List{db: d, spec: s} }
 
+// Columns returns the names of all columns, in the order of the table.
+func (l *List) Columns() []string {
+	out := make([]string, len(l.spec.Columns))
+	for i, c := range l.spec.Columns {
+		out[i] = c.Name
+	}
+	return out
+}
+
 // maxViews is how many views a person has of one list: they are tabs.
 const maxViews = 12
 
