@@ -37,9 +37,6 @@ var (
 	decidersByName = db.Define[personRow]("approvals.deciders_by_name", `
 	SELECT `+personColumns+` FROM members m JOIN users u ON u.id = m.user_id
 	WHERE m.workspace_id = @ws AND m.state = 'active' AND m.role IN ('approver', 'admin', 'owner') ORDER BY u.name, m.user_id LIMIT 1000`)
-	membersByName = db.Define[personRow]("approvals.members_by_name", `
-	SELECT `+personColumns+` FROM members m JOIN users u ON u.id = m.user_id
-	WHERE m.workspace_id = @ws AND m.state = 'active' ORDER BY u.name, m.user_id LIMIT 1000`)
 	// poolPeople are the active members of roles and groups that may decide, each by the
 	// name of the role or the id of the group.
 	poolPeople = db.Define[poolRow]("approvals.pool_people", `

@@ -155,8 +155,6 @@ var (
 		@shown, @facts, @excluded, @emergency, @risk, @pinned, @validity_hours, @planned_end, @opened_by, @now)`)
 	lockRequest = db.Define[requestRow]("approvals.lock_request", `
 	SELECT `+requestColumns+` FROM approval_requests WHERE workspace_id = @ws AND id = @id FOR UPDATE`).Called("approval")
-	loadRequest = db.Define[requestRow]("approvals.load_request", `
-	SELECT `+requestColumns+` FROM approval_requests WHERE workspace_id = @ws AND id = @id`).Called("approval")
 	openRequest = db.Define[uuid.UUID]("approvals.open_request", `
 	SELECT id FROM approval_requests WHERE workspace_id = @ws AND subject_type = @type AND subject_id = @id AND state = 'open'`)
 	latestRequest = db.Define[requestRow]("approvals.latest_request", `

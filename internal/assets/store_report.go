@@ -40,9 +40,6 @@ var (
 	JOIN users u ON u.id = o.owner_user_id
 	ORDER BY u.name, o.owner_user_id`)
 
-	ownerNames = db.Define[ownerName]("assets.owner_names", `
-	SELECT u.id, u.name FROM users u WHERE u.id = ANY(@ids) LIMIT 10000`)
-
 	assetList = db.DefineList(db.ListSpec[Item]{
 		Name: "assets.list", Columns: itemColumns, From: "assets a", Where: "a.workspace_id = @ws",
 		Filters: listFilters(),
@@ -189,9 +186,4 @@ type ownerCount struct {
 	ID    uuid.UUID `db:"id"`
 	Name  string    `db:"name"`
 	Count int64     `db:"count"`
-}
-
-type ownerName struct {
-	ID   uuid.UUID `db:"id"`
-	Name string    `db:"name"`
 }

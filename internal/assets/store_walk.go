@@ -102,14 +102,6 @@ var (
 	WHERE a.ci_type IN ('service', 'application') AND a.lifecycle <> 'retired'
 	ORDER BY s.asset, a.name_key, a.id
 	LIMIT 50000`)
-
-	// edgesAmong reads the edges whose both ends are given, for the map.
-	edgesAmong = db.Define[Relationship]("assets.edges_among", `
-	SELECT id, from_id, to_id, type, protocol, port, exclusive, note, created_at
-	FROM asset_relationships
-	WHERE workspace_id = @ws AND from_id = ANY(@ids) AND to_id = ANY(@ids)
-	ORDER BY id
-	LIMIT 1000`)
 )
 
 type serviceRow struct {

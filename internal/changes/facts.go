@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/approvals"
-	"github.com/vigilo/vigilo/internal/assets"
 	"github.com/vigilo/vigilo/internal/changes/lifecycle"
 	"github.com/vigilo/vigilo/internal/freezes"
 	"github.com/vigilo/vigilo/internal/kernel/db"
@@ -24,7 +23,6 @@ const kindNormal = approvals.Normal
 type facts struct {
 	in         lifecycle.Input
 	people     roster
-	briefs     []assets.Brief
 	status     approvals.Status
 	preview    approvals.Preview
 	hits       []freezes.Hit

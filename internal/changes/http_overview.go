@@ -466,7 +466,9 @@ func approvalPeople(r *web.Request, p *pageData) ([]ui.PersonState, string) {
 }
 
 func seatRail(r *web.Request, st approvals.StageStatus, seat approvals.SeatStatus, asked bool) []ui.PersonState {
-	for _, d := range seat.Decisions {
+	// A seat that several share may hold refusals before the decision that filled it.
+	if n := len(seat.Decisions); n > 0 {
+		d := seat.Decisions[n-1]
 		b := ui.Badge{Text: "Approved", Tone: ui.OK, Icon: "check"}
 		switch d.Verdict {
 		case approvals.Reject:

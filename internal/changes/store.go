@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -59,9 +58,6 @@ var (
 	SELECT `+changeColumns+` FROM change_requests c WHERE c.workspace_id = @ws AND c.id = @id FOR UPDATE OF c`).Called("change")
 	lockByKey = db.Define[Change]("changes.lock_by_key", `
 	SELECT `+changeColumns+` FROM change_requests c WHERE c.workspace_id = @ws AND c.key = @key FOR UPDATE OF c`).Called("change")
-
-	changesByIDs = db.Define[Change]("changes.by_ids", `
-	SELECT `+changeColumns+` FROM change_requests c WHERE c.workspace_id = @ws AND c.id = ANY(@ids) ORDER BY c.key LIMIT 1000`)
 
 	lockDraftsOfTemplate = db.Define[Change]("changes.lock_drafts_of_template", `
 	SELECT `+changeColumns+`
@@ -248,14 +244,6 @@ func keyOf(text string) string {
 	return text
 }
 
-// refArgs are the arguments of a statement that finds a change by id or key.
-func refArgs(ref string) db.Args {
-	if id, err := uuid.Parse(ref); err == nil && len(ref) == 36 {
-		return db.Args{"id": id, "key": ""}
-	}
-	return db.Args{"id": uuid.Nil, "key": keyOf(ref)}
-}
-
 // maxWord is the longest word that people find a change by.
 const maxWord = 80
 
@@ -293,9 +281,6 @@ func searchWords(text string) []string {
 // prefixRange returns the bounds between which every text lies that begins with prefix, in
 // the order of bytes.
 func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }
-
-// noWindow is what lists sort a change without a window by.
-var noWindow = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 
 // maybeChange is findChange without an error for what does not exist.
 func maybeChange(ctx context.Context, tx *db.Tx, ref string) (Change, bool, error) {

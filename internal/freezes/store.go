@@ -34,12 +34,6 @@ type listRow struct {
 	NextSort  time.Time  `db:"next_sort"`
 }
 
-type occurrenceRow struct {
-	Date  string    `db:"local_date"`
-	Start time.Time `db:"starts_at"`
-	End   time.Time `db:"ends_at"`
-}
-
 // slotRow is an occurrence with its freeze, for calendars.
 type slotRow struct {
 	Freeze
@@ -129,9 +123,6 @@ var (
 	SELECT @ws, @id, r.day::date, r.starts_at, r.ends_at
 	FROM unnest(@days::text[], @starts::timestamptz[], @ends::timestamptz[]) AS r (day, starts_at, ends_at)
 	ON CONFLICT (workspace_id, freeze_id, local_date) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at`)
-	occurrencesOf = db.Define[occurrenceRow]("freezes.occurrences_of", `
-	SELECT local_date::text AS local_date, starts_at, ends_at FROM freeze_occurrences
-	WHERE workspace_id = @ws AND freeze_id = @id AND ends_at > @from AND starts_at < @to ORDER BY ends_at, local_date LIMIT @limit`)
 
 	// activeIn returns every active freeze of the kinds with its occurrences in a span. All
 	// of them are wanted, because an allow-list without any in the span stops most.

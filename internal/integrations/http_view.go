@@ -15,13 +15,6 @@ import (
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
-func plural(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
 func countLabel(n int64, unit, units string) string {
 	switch {
 	case n > 10_000:

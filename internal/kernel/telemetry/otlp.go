@@ -225,6 +225,6 @@ func anyValue(v attribute.Value) []byte {
 	case attribute.FLOAT64:
 		return fixed64(nil, 4, math.Float64bits(v.AsFloat64()))
 	default:
-		return message(nil, 1, []byte(v.Emit()))
+		return message(nil, 1, []byte(v.String()))
 	}
 }
