@@ -101,15 +101,15 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 	v := views.AlertList{
 		Lede:    "What the alert rules found. An alert ends by itself when its condition no longer holds.",
 		Stats:   alertStats(path, p.tally),
-		Actions: []ui.LinkButton{{Text: "Export CSV", Href: address(path, q, "format", "csv"), Icon: "download"}},
+		Actions: []ui.LinkButton{{Text: "Export CSV", Href: web.Address(path, q, "format", "csv"), Icon: "download"}},
 		Caption: "Alerts, newest first", Pager: ui.Pager{Label: countLabel(p.total, "alert")}, Back: r.URL.RequestURI(),
-		Columns: columns(path, q, p.sort, []sortColumn{
-			{"host", ui.Column{Text: "Host"}},
-			{"", ui.Column{Text: "Severity"}},
-			{"", ui.Column{Text: "Rule", Leaves: ui.LeavesThird}},
-			{"", ui.Column{Text: "What was found", Leaves: ui.LeavesNext}},
-			{"fired_at", ui.Column{Text: "Fired", Leaves: ui.LeavesLast}},
-			{"", ui.Column{Text: "State"}},
+		Columns: web.Headings(path, q, p.sort, []web.SortColumn{
+			{Name: "host", Column: ui.Column{Text: "Host"}},
+			{Name: "", Column: ui.Column{Text: "Severity"}},
+			{Name: "", Column: ui.Column{Text: "Rule", Leaves: ui.LeavesThird}},
+			{Name: "", Column: ui.Column{Text: "What was found", Leaves: ui.LeavesNext}},
+			{Name: "fired_at", Column: ui.Column{Text: "Fired", Leaves: ui.LeavesLast}},
+			{Name: "", Column: ui.Column{Text: "State"}},
 		}),
 	}
 	v.Silenced = silenceNotice(r, p.active, p.rules)
@@ -121,7 +121,7 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 	}
 	v.Actions = append(v.Actions, ui.LinkButton{Text: "Silences", Href: r.Path("/alert-silences"), Icon: "circle-pause"})
 	tab := func(text, state string, current bool) ui.Tab {
-		return ui.Tab{Text: text, Href: address(path, q, "state", state), Current: current}
+		return ui.Tab{Text: text, Href: web.Address(path, q, "state", state), Current: current}
 	}
 	v.Tabs = ui.Tabs{Label: "State", Items: []ui.Tab{
 		tab("Firing", "", f.State == Firing), tab("Resolved", "resolved", f.State == Resolved), tab("All", "all", f.State == ""),
@@ -131,7 +131,7 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 		row := views.AlertRow{
 			ID: a.ID.String(), Link: ui.RowLink{Text: a.HostTitle, Sub: a.RuleName, Href: path + "/" + a.ID.String()},
 			Severity: severityBadge(a.Severity), State: stateBadge(a), Message: a.Message, Fired: r.Moment(a.FiredAt),
-			Rule: ui.Link{Text: a.RuleName, Href: address(path, q, "rule", a.RuleID.String())}, Who: acknowledger(a),
+			Rule: ui.Link{Text: a.RuleName, Href: web.Address(path, q, "rule", a.RuleID.String())}, Who: acknowledger(a),
 		}
 		if a.ResolvedAt != nil && a.ResolvedReason != reasonOneTime {
 			ended := r.Moment(*a.ResolvedAt)
@@ -140,10 +140,10 @@ func alertListView(r *web.Request, f Filter, p alertPage) views.AlertList {
 		v.Rows = append(v.Rows, row)
 	}
 	if p.page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", p.page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", p.page.Next)
 	}
 	if p.page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", p.page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", p.page.Prev)
 	}
 	if r.Can(AcknowledgeAlerts) && f.State == Firing {
 		v.Acknowledge = path + "/acknowledge"
@@ -201,7 +201,7 @@ func alertFilters(r *web.Request, f Filter, p alertPage, v *views.AlertList) {
 		}
 	}
 	chip := func(field, operator, value, name string) {
-		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: field, Operator: operator, Value: value, RemoveHref: address(path, q, name, "")})
+		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: field, Operator: operator, Value: value, RemoveHref: web.Address(path, q, name, "")})
 	}
 	switch f.State {
 	case Resolved:

@@ -217,39 +217,39 @@ func ruleFormView(f ruleForm, offer choices, action, back string, err error) vie
 	v := views.RuleForm{
 		Back: back,
 		Form: ui.Form{
-			Action: action, Guard: true, Errors: errorList(err, ruleLabels()),
+			Action: action, Guard: true, Errors: web.FormErrors(err, ruleLabels()),
 			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}},
 		},
-		Name: with(ui.Field{
+		Name: web.WithError(ui.Field{
 			Name: "name", Label: "Name", Value: f.Name, Required: true, MaxLength: maxName, Autocomplete: "off",
 			Hint: "It stands in notices, so say what happened, such as “Shop certificate expires within 14 days”.",
 		}, err),
 		Trigger: ui.Field{Name: "trigger", Label: "Trigger", Required: true},
-		Days: with(ui.Field{
+		Days: web.WithError(ui.Field{
 			Name: "threshold_days", Label: "Days before expiry", Value: f.Days, Type: "number", Min: "1", Max: strconv.Itoa(maxDays), Short: true,
 			Unmarked: true, Hint: "For “Expiring soon” only.",
 		}, err),
-		Severity: with(ui.Field{Name: "severity", Label: "Severity", Required: true, Options: severityOptions(event.Severity(f.Severity))}, err),
-		Target: with(ui.Field{Name: "target", Label: "Hosts it watches", Required: true, Options: []ui.Option{
+		Severity: web.WithError(ui.Field{Name: "severity", Label: "Severity", Required: true, Options: severityOptions(event.Severity(f.Severity))}, err),
+		Target: web.WithError(ui.Field{Name: "target", Label: "Hosts it watches", Required: true, Options: []ui.Option{
 			{Value: string(WholeWorkspace), Text: "All hosts", Hint: "Those that are added later too.", Selected: f.Target == string(WholeWorkspace)},
 			{Value: string(TaggedHosts), Text: "Hosts with a tag", Selected: f.Target == string(TaggedHosts)},
 			{Value: string(SomeHosts), Text: "Certain hosts", Selected: f.Target == string(SomeHosts)},
 		}}, err),
-		Hosts: with(ui.Field{
+		Hosts: web.WithError(ui.Field{
 			Name: "target_host_ids", Label: "Hosts", Value: f.Hosts, Rows: 3, Code: true, Unmarked: true, Placeholder: "shop.example.com:443",
 			Hint: "For “Certain hosts”: one a line. Without a port, 443 is meant.",
 		}, err),
-		Tags: with(ui.Field{
+		Tags: web.WithError(ui.Field{
 			Name: "target_tags", Label: "Tags", Value: f.Tags, Unmarked: true, Placeholder: "production, shop", Autocomplete: "off",
 			Hint: "For “Hosts with a tag”: one of them is enough.",
 		}, err),
 		Admins: ui.Choice{Name: "notify_admins", Label: "Admins and owners of the workspace", Hint: "Whoever that is when it fires.", Checked: f.Admins},
 		Owner:  ui.Choice{Name: "notify_host_owner", Label: "The owner of the host", Checked: f.Owner},
-		People: with(ui.Field{
+		People: web.WithError(ui.Field{
 			Name: "emails", Label: "People", Value: f.People, Rows: 3, Placeholder: "mara@example.com",
 			Hint: "One e-mail address a line. Members are told in their inbox and as they prefer; other addresses get mail.",
 		}, err),
-		Cooldown: with(ui.Field{
+		Cooldown: web.WithError(ui.Field{
 			Name: "cooldown_minutes", Label: "Cooldown in minutes", Value: f.Cooldown, Type: "number", Min: "0", Max: strconv.Itoa(maxCooldown), Short: true,
 			Required: true, Hint: "After one notice about a host the next one waits that long. 1440 is a day.",
 		}, err),
@@ -259,7 +259,7 @@ func ruleFormView(f ruleForm, offer choices, action, back string, err error) vie
 	for _, t := range Triggers() {
 		v.Trigger.Options = append(v.Trigger.Options, ui.Option{Value: string(t), Text: t.Label(), Selected: string(t) == f.Trigger})
 	}
-	v.Trigger = with(v.Trigger, err)
+	v.Trigger = web.WithError(v.Trigger, err)
 	if m := messages["member_ids"]; m != "" && v.People.Error == "" {
 		v.People.Error = m
 	}

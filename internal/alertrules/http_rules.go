@@ -460,7 +460,7 @@ func deleteRuleView(r *web.Request, rule Rule, err error) views.Confirm {
 		Form: ui.ConfirmForm{
 			Action: path + "/delete", Title: "Delete this alert rule?", Confirm: "Delete rule", Danger: true, CancelHref: path,
 			Points: []string{"Nobody is told of its condition any more.", "What fires for it ends without a notice.", "Its alerts stay in the list."},
-			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(rule.Version, 10)}}, Errors: errorList(err, nil),
+			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(rule.Version, 10)}}, Errors: web.FormErrors(err, nil),
 		},
 	}
 }

@@ -167,25 +167,25 @@ func silenceFormView(r *web.Request, f silenceForm, rules []nameRow, action, bac
 	v := views.SilenceForm{
 		Back: back,
 		Form: ui.Form{
-			Action: action, Guard: true, Errors: errorList(err, silenceLabels()),
+			Action: action, Guard: true, Errors: web.FormErrors(err, silenceLabels()),
 			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}},
 		},
-		Comment: with(ui.Field{
+		Comment: web.WithError(ui.Field{
 			Name: "comment", Label: "Comment", Value: f.Comment, Required: true, MaxLength: maxComment, Autocomplete: "off",
 			Hint: "Why nobody needs to be told, such as “Move to the new load balancers”.",
 		}, err),
-		Hosts: with(ui.Field{
+		Hosts: web.WithError(ui.Field{
 			Name: "host_ids", Label: "Hosts", Value: f.Hosts, Rows: 3, Code: true, Placeholder: "shop.example.com:443",
 			Hint: "One a line. Without a port, 443 is meant.",
 		}, err),
-		Tags: with(ui.Field{
+		Tags: web.WithError(ui.Field{
 			Name: "tags", Label: "Tags", Value: f.Tags, Placeholder: "production, shop", Autocomplete: "off", Hint: "Hosts with one of them.",
 		}, err),
-		Starts: with(ui.Field{
+		Starts: web.WithError(ui.Field{
 			Name: "starts_at", Label: "Starts", Value: f.Starts, Type: "datetime-local", Hint: "Time in " + zone.String() + ". Empty means now.",
 		}, err),
 		StartWhich: whichField("starts_which", "Which start", f.Starts, f.StartWhich, zone, err),
-		Ends: with(ui.Field{
+		Ends: web.WithError(ui.Field{
 			Name: "ends_at", Label: "Ends", Value: f.Ends, Type: "datetime-local", Required: true,
 			Hint: "Time in " + zone.String() + ". At most 90 days after the start.",
 		}, err),
@@ -205,7 +205,7 @@ func whichField(name, label, text, which string, zone *time.Location, err error)
 	if problem != nil || len(moments) < 2 {
 		return nil
 	}
-	f := with(ui.Field{Name: name, Label: label, Required: true, Options: []ui.Option{{Text: "Choose"}}}, err)
+	f := web.WithError(ui.Field{Name: name, Label: label, Required: true, Options: []ui.Option{{Text: "Choose"}}}, err)
 	for i, order := range []string{"The first, ", "The second, "} {
 		value := strconv.Itoa(i + 1)
 		f.Options = append(f.Options, ui.Option{Value: value, Text: order + moments[i].In(zone).Format("15:04 MST"), Selected: value == which})

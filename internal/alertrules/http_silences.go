@@ -133,10 +133,10 @@ func (s *Service) showSilences(r *web.Request) error {
 		v.Rows = append(v.Rows, silenceRow(r, item, rules.Rows, tally.Rows))
 	}
 	if page.Page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Page.Next)
 	}
 	if page.Page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Page.Prev)
 	}
 	if len(v.Rows) == 0 {
 		v.Empty = &ui.Empty{Icon: "bell", Title: "Nothing is silenced", Text: "Silence alerts before planned work, so that nobody is woken by it.", Actions: v.Actions}

@@ -2,13 +2,10 @@ package alertrules
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/vigilo/vigilo/internal/kernel/event"
-	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/templates/ui"
 )
 
@@ -117,80 +114,12 @@ func recipientsText(r Rule) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// errorList turns an error into the summary above a form. labels name fields by input.
-func errorList(err error, labels map[string]string) []ui.FormError {
-	e := fault.Find(err)
-	if e == nil {
-		return nil
-	}
-	if len(e.Details) == 0 || e.Kind != fault.Invalid {
-		return []ui.FormError{{Text: e.Message}}
-	}
-	out := make([]ui.FormError, 0, len(e.Details))
-	for _, d := range e.Details {
-		fe := ui.FormError{Text: d.Message}
-		if label, ok := labels[d.Field]; ok {
-			fe.Field, fe.Label = d.Field, label
-		}
-		out = append(out, fe)
-	}
-	return out
-}
-
-// with puts the message of a field beside it.
-func with(f ui.Field, err error) ui.Field {
-	f.Error = form.Messages(err)[f.Name]
-	return f
-}
-
-// address changes one parameter of a list's address and goes to its first page.
-func address(path string, q url.Values, name, value string) string {
-	out := url.Values{}
-	for k, v := range q {
-		if k != "cursor" && k != name && k != "format" && len(v) > 0 && v[0] != "" {
-			out[k] = v
-		}
-	}
-	if value != "" {
-		out.Set(name, value)
-	}
-	if len(out) == 0 {
-		return path
-	}
-	return path + "?" + out.Encode()
-}
-
 // countLabel says how many rows there are; counting stops at 10,000.
 func countLabel(n int64, unit string) string {
 	if n > 10_000 {
 		return "more than 10,000 " + unit + "s"
 	}
 	return plural(int(n), unit)
-}
-
-type sortColumn struct {
-	name string
-	col  ui.Column
-}
-
-// columns makes each heading sort by its column, and the other way when it does already.
-func columns(path string, q url.Values, sort string, cols []sortColumn) []ui.Column {
-	out := make([]ui.Column, len(cols))
-	for i, c := range cols {
-		out[i] = c.col
-		if c.name == "" {
-			continue
-		}
-		next := c.name
-		switch sort {
-		case c.name:
-			next, out[i].Sort = "-"+c.name, ui.Ascending
-		case "-" + c.name:
-			out[i].Sort = ui.Descending
-		}
-		out[i].Href = address(path, q, "sort", next)
-	}
-	return out
 }
 
 func severityOptions(chosen event.Severity) []ui.Option {

@@ -69,9 +69,9 @@ func daysText(start, end time.Time, zone *time.Location) string {
 }
 
 func dayFields(f daysForm, err error) (from, until, reason ui.Field) {
-	from = with(ui.Field{Name: "from", Label: "First day", Value: f.From, Type: "date", Required: true, Short: true}, err)
-	until = with(ui.Field{Name: "until", Label: "Last day", Value: f.Until, Type: "date", Required: true, Short: true}, err)
-	reason = with(ui.Field{Name: "reason", Label: "Reason", Value: f.Reason, MaxLength: maxReason, Placeholder: "Holiday", Autocomplete: "off"}, err)
+	from = web.WithError(ui.Field{Name: "from", Label: "First day", Value: f.From, Type: "date", Required: true, Short: true}, err)
+	until = web.WithError(ui.Field{Name: "until", Label: "Last day", Value: f.Until, Type: "date", Required: true, Short: true}, err)
+	reason = web.WithError(ui.Field{Name: "reason", Label: "Reason", Value: f.Reason, MaxLength: maxReason, Placeholder: "Holiday", Autocomplete: "off"}, err)
 	return from, until, reason
 }
 
@@ -107,7 +107,7 @@ func (s *Service) awayView(r *web.Request, f daysForm, err error) (views.Away, e
 		Head:      ui.PageHead{Title: "Away and delegations", Lede: "Say when you are away and who decides approvals in your place. Days are those of your time zone, " + r.Zone().String() + "."},
 		Delegates: r.Can(ManageDelegations), NewHref: r.Path(awayPath + "/delegations/new"),
 		NoDelegation: "Delegating is for those who decide approvals: the role Approver or higher. Your absences are still heeded when changes are planned.",
-		AbsenceForm:  ui.Form{Action: r.Path(awayPath + "/absences"), Errors: errorList(err, awayLabels())},
+		AbsenceForm:  ui.Form{Action: r.Path(awayPath + "/absences"), Errors: web.FormErrors(err, awayLabels())},
 	}
 	v.From, v.Until, v.Reason = dayFields(f, err)
 	if v.Delegates {
@@ -284,28 +284,28 @@ func delegationFormView(r *web.Request, f delegationForm, o offer, admin, fresh 
 	}
 	me := r.Actor.UserID
 	v := views.DelegationForm{
-		Form: ui.Form{Guard: true, Errors: errorList(err, awayLabels()), Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}}},
-		Kind: with(ui.Field{Name: "kind", Label: "Kind", Required: true, Options: []ui.Option{
+		Form: ui.Form{Guard: true, Errors: web.FormErrors(err, awayLabels()), Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}}},
+		Kind: web.WithError(ui.Field{Name: "kind", Label: "Kind", Required: true, Options: []ui.Option{
 			{Value: string(seats.Out), Text: "I am away", Hint: "Approvals go to the other person from the start. You may still decide yourself.", Selected: f.Kind == string(seats.Out)},
 			{Value: string(seats.Assist), Text: "Only when I cannot decide", Hint: "Approvals stay with you; the other person helps when you are absent or already hold a seat.", Selected: f.Kind == string(seats.Assist)},
 		}}, err),
-		Scope: with(ui.Field{Name: "scope", Label: "Covers", Required: true, Options: []ui.Option{
+		Scope: web.WithError(ui.Field{Name: "scope", Label: "Covers", Required: true, Options: []ui.Option{
 			{Value: string(seats.ScopeAll), Text: "Everything", Selected: f.Scope == string(seats.ScopeAll)},
 			{Value: string(seats.ScopeChangeType), Text: "A change type", Selected: f.Scope == string(seats.ScopeChangeType)},
 			{Value: string(seats.ScopeAssetGroup), Text: "Assets with a tag", Selected: f.Scope == string(seats.ScopeAssetGroup)},
 			{Value: string(seats.ScopePolicy), Text: "A policy", Selected: f.Scope == string(seats.ScopePolicy)},
 		}}, err),
-		Type: with(ui.Field{Name: "change_type", Label: "Change type", Unmarked: true, Options: []ui.Option{{Text: "None"}}, Hint: "For “A change type”."}, err),
-		Tag: with(ui.Field{
+		Type: web.WithError(ui.Field{Name: "change_type", Label: "Change type", Unmarked: true, Options: []ui.Option{{Text: "None"}}, Hint: "For “A change type”."}, err),
+		Tag: web.WithError(ui.Field{
 			Name: "tag", Label: "Tag", Value: f.Tag, Unmarked: true, MaxLength: maxValue, Autocomplete: "off", Hint: "For “Assets with a tag”.",
 		}, err),
-		Policy: with(ui.Field{Name: "policy", Label: "Policy", Unmarked: true, Options: []ui.Option{{Text: "None"}}, Hint: "For “A policy”."}, err),
+		Policy: web.WithError(ui.Field{Name: "policy", Label: "Policy", Unmarked: true, Options: []ui.Option{{Text: "None"}}, Hint: "For “A policy”."}, err),
 	}
 	if admin {
-		v.Principal = ptr(with(ui.Field{Name: "principal", Label: "For", Required: true, Options: people(f.Principal, uuid.Nil), ReadOnly: !fresh}, err))
+		v.Principal = ptr(web.WithError(ui.Field{Name: "principal", Label: "For", Required: true, Options: people(f.Principal, uuid.Nil), ReadOnly: !fresh}, err))
 		me = uuid.Nil
 	}
-	v.Delegate = with(ui.Field{Name: "delegate", Label: "Who decides", Required: true, Options: people(f.Delegate, me), Hint: "They need the role Approver or higher, and are told."}, err)
+	v.Delegate = web.WithError(ui.Field{Name: "delegate", Label: "Who decides", Required: true, Options: people(f.Delegate, me), Hint: "They need the role Approver or higher, and are told."}, err)
 	for _, t := range ChangeTypes() {
 		v.Type.Options = append(v.Type.Options, ui.Option{Value: t, Text: title(t), Selected: t == f.Type})
 	}

@@ -52,14 +52,14 @@ func (s *Service) showDelegations(r *web.Request) error {
 			{Text: "Running and coming", Href: path, Current: view == ""}, {Text: "Over", Href: path + "?view=over", Current: view == "over"},
 		}},
 		Filters: ui.Filters{Action: path, Results: "results", Search: ui.Search{Name: "q", Value: text, Label: "Filter by name or key", Placeholder: "Filter by the beginning of a name"}},
-		Columns: columns(path, q, query.SortInUse(), []sortColumn{
-			{"key", ui.Column{Text: "For"}},
-			{"", ui.Column{Text: "Who decides"}},
-			{"", ui.Column{Text: "Covers", Leaves: ui.LeavesNext}},
-			{"", ui.Column{Text: "Starts", Leaves: ui.LeavesThird}},
-			{"ends_at", ui.Column{Text: "Ends", Leaves: ui.LeavesLast}},
-			{"", ui.Column{Text: "State"}},
-			{"", ui.Column{Text: "Actions", Hidden: true, End: true}},
+		Columns: web.Headings(path, q, query.SortInUse(), []web.SortColumn{
+			{Name: "key", Column: ui.Column{Text: "For"}},
+			{Name: "", Column: ui.Column{Text: "Who decides"}},
+			{Name: "", Column: ui.Column{Text: "Covers", Leaves: ui.LeavesNext}},
+			{Name: "", Column: ui.Column{Text: "Starts", Leaves: ui.LeavesThird}},
+			{Name: "ends_at", Column: ui.Column{Text: "Ends", Leaves: ui.LeavesLast}},
+			{Name: "", Column: ui.Column{Text: "State"}},
+			{Name: "", Column: ui.Column{Text: "Actions", Hidden: true, End: true}},
 		}),
 		Pager: ui.Pager{Label: countLabel(total, "delegation")},
 	}
@@ -70,7 +70,7 @@ func (s *Service) showDelegations(r *web.Request) error {
 		}[k]
 		v.Scope.Options = append(v.Scope.Options, ui.Option{Value: string(k), Text: words, Selected: string(k) == scope})
 		if string(k) == scope {
-			v.Filters.Chips = []ui.Chip{{Field: "Covers", Operator: "is", Value: lower(words), RemoveHref: address(path, q, "scope", "")}}
+			v.Filters.Chips = []ui.Chip{{Field: "Covers", Operator: "is", Value: lower(words), RemoveHref: web.Address(path, q, "scope", "")}}
 		}
 	}
 	if view != "" {
@@ -80,10 +80,10 @@ func (s *Service) showDelegations(r *web.Request) error {
 		v.Rows = append(v.Rows, delegationRowView(r, d))
 	}
 	if page.Page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Page.Next)
 	}
 	if page.Page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Page.Prev)
 	}
 	if len(v.Rows) == 0 {
 		v.Empty = &ui.Empty{Icon: "user-check", Title: "No delegation", Text: "Approvals go to the people whom policies name.", Actions: v.Actions}

@@ -79,7 +79,7 @@ func policyFormView(f policyForm, groups []nameRow, action, back string, err err
 
 // policyErrors lists the problems with links to their inputs.
 func policyErrors(err error, labels map[string]string) []ui.FormError {
-	out := errorList(err, labels)
+	out := web.FormErrors(err, labels)
 	for i := range out {
 		if id, ok := inputOf(out[i].Field); ok {
 			out[i].Field = id

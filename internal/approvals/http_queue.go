@@ -115,7 +115,7 @@ func queueView(r *web.Request, f queueFilter, page db.Page[QueueItem], total int
 	v := views.Queue{
 		Lede: "What waits for your decision, nearest deadline first.", Decided: f.View == "decided", Back: r.URL.RequestURI(),
 		Actions: []ui.LinkButton{
-			{Text: "Export CSV", Href: address(path, q, "format", "csv"), Icon: "download"},
+			{Text: "Export CSV", Href: web.Address(path, q, "format", "csv"), Icon: "download"},
 			{Text: "Away and delegations", Href: r.Path("/account/away"), Icon: "user-check"},
 		},
 		Stats: []ui.Stat{
@@ -131,7 +131,7 @@ func queueView(r *web.Request, f queueFilter, page db.Page[QueueItem], total int
 		v.Actions = append(v.Actions, ui.LinkButton{Text: "Policies", Href: r.Path(policiesPath), Icon: "scroll-text"})
 	}
 	tab := func(text, view string, count int64) ui.Tab {
-		t := ui.Tab{Text: text, Href: address(path, url.Values{}, "view", view), Current: f.View == view || view == "" && f.View == "waiting"}
+		t := ui.Tab{Text: text, Href: web.Address(path, url.Values{}, "view", view), Current: f.View == view || view == "" && f.View == "waiting"}
 		if count > 0 {
 			t.Count = strconv.FormatInt(count, 10)
 		}
@@ -141,27 +141,27 @@ func queueView(r *web.Request, f queueFilter, page db.Page[QueueItem], total int
 		tab("Waiting for you", "", n.Waiting), tab("Delegated to others", "delegated", n.Delegated), tab("Decided by you", "decided", 0),
 	}}
 	v.Caption = "Approvals, nearest deadline first"
-	cols := []sortColumn{
-		{"key", ui.Column{Text: "Subject"}},
-		{"", ui.Column{Text: "Risk", Leaves: ui.LeavesThird}},
-		{"", ui.Column{Text: "Stage", Leaves: ui.LeavesNext}},
-		{"due_at", ui.Column{Text: "Due"}},
-		{"opened_at", ui.Column{Text: "Asked", Leaves: ui.LeavesFirst}},
+	cols := []web.SortColumn{
+		{Name: "key", Column: ui.Column{Text: "Subject"}},
+		{Name: "", Column: ui.Column{Text: "Risk", Leaves: ui.LeavesThird}},
+		{Name: "", Column: ui.Column{Text: "Stage", Leaves: ui.LeavesNext}},
+		{Name: "due_at", Column: ui.Column{Text: "Due"}},
+		{Name: "opened_at", Column: ui.Column{Text: "Asked", Leaves: ui.LeavesFirst}},
 	}
 	if v.Decided {
 		v.Caption = "Your decisions, newest first"
-		cols = append(cols[:3], sortColumn{"", ui.Column{Text: "Decision"}}, sortColumn{"decided_at", ui.Column{Text: "When", Leaves: ui.LeavesLast}})
+		cols = append(cols[:3], web.SortColumn{Name: "", Column: ui.Column{Text: "Decision"}}, web.SortColumn{Name: "decided_at", Column: ui.Column{Text: "When", Leaves: ui.LeavesLast}})
 	}
-	v.Columns = columns(path, q, sort, cols)
+	v.Columns = web.Headings(path, q, sort, cols)
 	queueFilters(r, f, sort, &v)
 	for _, i := range page.Items {
 		v.Rows = append(v.Rows, queueRow(r, f, i))
 	}
 	if page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Next)
 	}
 	if page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Prev)
 	}
 	if !v.Decided && r.Can(DecideApprovals) {
 		v.Decide = path + "/decide"
@@ -219,7 +219,7 @@ func queueFilters(r *web.Request, f queueFilter, sort string, v *views.Queue) {
 		v.Filters.Hidden = append(v.Filters.Hidden, ui.Hidden{Name: "sort", Value: sort})
 	}
 	chip := func(field, value, name string) {
-		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: field, Operator: "is", Value: value, RemoveHref: address(path, q, name, "")})
+		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: field, Operator: "is", Value: value, RemoveHref: web.Address(path, q, name, "")})
 	}
 	choice := func(name, label, chosen string, options ...ui.Option) ui.Field {
 		field := ui.Field{Name: name, Label: label, Required: true, Options: append([]ui.Option{{Text: "Any"}}, options...)}
@@ -368,9 +368,9 @@ func (s *Service) bulkView(r *web.Request, f bulkForm, err error) (views.Bulk, e
 		Head: ui.PageHead{Title: verb + " " + plural(len(items.Rows), "approval"), Lede: "Each is decided on its own, at the revision below. One comment is kept with all of them."},
 		Form: ui.Form{
 			Action: r.Path("/approvals/decide"), Guard: true, Hidden: []ui.Hidden{{Name: "do", Value: f.Do}},
-			Errors: errorList(err, map[string]string{"comment": "Comment"}),
+			Errors: web.FormErrors(err, map[string]string{"comment": "Comment"}),
 		},
-		Note:   with(ui.Field{Name: "comment", Label: "Comment", Value: f.Comment, Rows: 4, MaxLength: maxComment, Required: f.Do != "approve"}, err),
+		Note:   web.WithError(ui.Field{Name: "comment", Label: "Comment", Value: f.Comment, Rows: 4, MaxLength: maxComment, Required: f.Do != "approve"}, err),
 		Submit: verb + " " + plural(len(items.Rows), "approval"), Danger: f.Do == "reject", Back: r.Path("/approvals"),
 	}
 	for _, i := range items.Rows {

@@ -122,7 +122,7 @@ func (s *Service) seatView(r *web.Request, p *seatPage, f decideForm, err error)
 		Head:    ui.PageHead{Title: req.Title, Key: req.SubjectKey, Badge: &badge, Lede: fmt.Sprintf("Stage “%s”, revision %d.", st.Name, req.Revision)},
 		Subject: &ui.LinkButton{Text: "Open " + req.SubjectKey, Href: r.Path(req.Path), Icon: "external-link"},
 		Shown:   req.Shown, CanGive: req.Kind != Retro,
-		Comment: with(ui.Field{
+		Comment: web.WithError(ui.Field{
 			Name: "comment", Label: "Comment", Value: f.Comment, Rows: 4, MaxLength: maxComment, Unmarked: true,
 			Hint: "Needed when you reject or return it. It is kept with the decision for good.",
 		}, err),
@@ -136,7 +136,7 @@ func (s *Service) seatView(r *web.Request, p *seatPage, f decideForm, err error)
 	v.Stages = stageViews(status.Stages, r.Now(), r.Zone(), r.Actor.UserID, func(id uuid.UUID) string { return r.Path("/approvals/" + id.String()) })
 	if p.decidable(r) == "" {
 		v.Form = &ui.Form{
-			Action: r.Path("/approvals/" + p.seat().ID.String()), Guard: true, Errors: errorList(err, map[string]string{"comment": "Comment"}),
+			Action: r.Path("/approvals/" + p.seat().ID.String()), Guard: true, Errors: web.FormErrors(err, map[string]string{"comment": "Comment"}),
 			Hidden: []ui.Hidden{{Name: "revision", Value: strconv.FormatInt(f.Revision, 10)}, {Name: "key", Value: f.Key}},
 		}
 	} else if e := fault.Find(err); e != nil {

@@ -91,7 +91,7 @@ func (s *Service) owner(ctx context.Context, tx *db.Tx, text string) (uuid.NullU
 		return uuid.NullUUID{}, fmt.Errorf("read people: %w", err)
 	}
 	if p, ok := findPerson(people, text); ok {
-		return orNull(p.UserID), nil
+		return db.NullID(p.UserID), nil
 	}
 	return uuid.NullUUID{}, errNotMember("owner")
 }
@@ -377,7 +377,7 @@ func (s *Service) Relate(ctx context.Context, a db.Actor, in NewRelationship) (R
 		}
 		_, err = insertRelationship.Run(ctx, tx, db.Args{
 			"id": out.ID, "from": out.From, "to": out.To, "type": out.Type, "protocol": out.Protocol, "port": out.Port,
-			"exclusive": out.Exclusive, "note": out.Note, "by": orNull(a.UserID),
+			"exclusive": out.Exclusive, "note": out.Note, "by": db.NullID(a.UserID),
 		})
 		if db.Violated(err, "asset_relationships_edge_key") {
 			return relationshipTwice(from, to, out, uuid.Nil)

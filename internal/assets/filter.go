@@ -67,7 +67,7 @@ func (f filter) query() (*db.ListQuery[Item], error) {
 func (f filter) narrow(q narrower) error {
 	for i, w := range searchWords(f.Text) {
 		name := "word" + strconv.Itoa(i+1)
-		from, upto := prefixRange(w)
+		from, upto := db.PrefixRange(w)
 		q.add(name, db.Args{name + "_from": from, name + "_upto": upto})
 	}
 	for _, c := range []struct {

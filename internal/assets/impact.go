@@ -73,7 +73,7 @@ func (s *Service) Find(ctx context.Context, tx *db.Tx, text string, limit int) (
 		rows, err := firstAssets.All(ctx, tx, db.Args{"limit": limit})
 		return briefs(rows), err
 	}
-	from, upto := prefixRange(words[0])
+	from, upto := db.PrefixRange(words[0])
 	rows, err := findAssets.All(ctx, tx, db.Args{"from": from, "upto": upto, "limit": limit})
 	return briefs(rows), err
 }

@@ -257,7 +257,7 @@ func (r record) row(in Import, people []Person, tx *db.Tx) ImportRow {
 		if !ok {
 			out.wrong("owner", "unknown_member", "This person is not an active member of the workspace.")
 		}
-		n.OwnerID = orNull(p.UserID)
+		n.OwnerID = db.NullID(p.UserID)
 	}
 	custom, err := parseCustom(v["custom"], ";")
 	if err != nil {

@@ -157,10 +157,6 @@ func clip(s string, n int) string {
 	return string([]rune(s)[:n])
 }
 
-// prefixRange returns the bounds between which every text lies that begins with prefix, in
-// the order of bytes.
-func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }
-
 func errNotMember(field string) error {
 	return fault.InvalidField(field, "unknown_member", "This person is not an active member of the workspace.")
 }

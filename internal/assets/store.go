@@ -207,7 +207,7 @@ type edgeRow struct {
 // addAssets writes assets that do not exist yet, with their tags and words.
 func addAssets(ctx context.Context, tx *db.Tx, list []Asset) error {
 	n := len(list)
-	args := db.Args{"by": orNull(tx.Actor.UserID)}
+	args := db.Args{"by": db.NullID(tx.Actor.UserID)}
 	ids, owners, customs := make([]uuid.UUID, n), make([]*uuid.UUID, n), make([]map[string]string, n)
 	leads, trails, ones, retired := make([]int32, n), make([]int32, n), make([]bool, n), make([]*time.Time, n)
 	columns := map[string][]string{}
@@ -286,5 +286,3 @@ func orNil(id uuid.NullUUID) *uuid.UUID {
 	}
 	return &id.UUID
 }
-
-func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }

@@ -63,7 +63,7 @@ func queryOf[T any](list db.List[T], f hostFilter, now time.Time) (*db.ListQuery
 	q := list.Query()
 	for i, w := range searchWords(f.Text) {
 		name := "word" + strconv.Itoa(i+1)
-		from, upto := prefixRange(w)
+		from, upto := db.PrefixRange(w)
 		q.Filter(name, db.Args{name + "_from": from, name + "_upto": upto})
 	}
 	statuses, err := f.statuses()

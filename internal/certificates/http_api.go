@@ -194,7 +194,7 @@ func (s *Service) operations(m *api.Module) {
 		if err != nil {
 			return nil, err
 		}
-		out.Body.ScanID = orNil(orNull(scan))
+		out.Body.ScanID = orNil(db.NullID(scan))
 		out.Location = api.Request(ctx).Path("/api/v1/hosts/" + h.ID.String())
 		return out, nil
 	})

@@ -322,7 +322,7 @@ type certFilter struct {
 func (f certFilter) query() (*db.ListQuery[Cert], error) {
 	q := certList.Query()
 	if f.Name != "" {
-		from, upto := prefixRange(strings.ToLower(storable(f.Name)))
+		from, upto := db.PrefixRange(strings.ToLower(storable(f.Name)))
 		q.Filter("name", db.Args{"name_from": from, "name_upto": upto})
 	}
 	if f.Fingerprint != "" {

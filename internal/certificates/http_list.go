@@ -165,17 +165,7 @@ func newListView(
 
 // changedQuery returns an address' query with a change made, back on the first page.
 func changedQuery(q url.Values, change func(url.Values)) string {
-	out := url.Values{}
-	for _, name := range keptNames() {
-		if text := q.Get(name); text != "" {
-			out.Set(name, text)
-		}
-	}
-	change(out)
-	if len(out) == 0 {
-		return ""
-	}
-	return "?" + out.Encode()
+	return web.ChangedQuery(q, keptNames(), change)
 }
 
 func listLede(c hostCounts) string {

@@ -220,7 +220,7 @@ func (r record) row(in Import, people []Person, tx *db.Tx) ImportRow {
 		if !ok {
 			wrong("owner", "unknown_member", "This person is not a member of the workspace.")
 		}
-		n.OwnerID = orNull(p.ID)
+		n.OwnerID = db.NullID(p.ID)
 	}
 	h, err := n.host(uuid.Must(uuid.NewV7()), tx.Now)
 	if e := fault.Find(err); e != nil {

@@ -30,7 +30,7 @@ func (s *Service) owner(ctx context.Context, tx *db.Tx, text string) (uuid.NullU
 		return uuid.NullUUID{}, fmt.Errorf("read people: %w", err)
 	}
 	if p, ok := findPerson(people, text); ok {
-		return orNull(p.ID), nil
+		return db.NullID(p.ID), nil
 	}
 	return uuid.NullUUID{}, fault.InvalidField("owner", "unknown_member", "This person is not a member of the workspace.")
 }

@@ -232,7 +232,7 @@ func putSnapshots(ctx context.Context, tx *db.Tx, outs []outcome, certs map[[32]
 			snap.Chain = append(snap.Chain, certs[c].ID)
 		}
 		if len(snap.Chain) > 0 {
-			snap.LeafID = orNull(snap.Chain[0])
+			snap.LeafID = db.NullID(snap.Chain[0])
 		}
 		fresh, freshHashes = append(fresh, snap), append(freshHashes, o.hash[:])
 		out[o.hash] = snap.ID
@@ -304,13 +304,13 @@ func newChange(h Host, old tlsscan.Facts, o outcome, snapshots map[[32]byte]uuid
 	a.Status = judge(o.facts, h.Policy(), started)
 	a.StatusDetail = statusDetail(a.Status, o.facts)
 	a.LastOKAt, a.Failures, a.LastErrorClass, a.LastError = &started, 0, "", ""
-	a.SnapshotID = orNull(snapshots[o.hash])
+	a.SnapshotID = db.NullID(snapshots[o.hash])
 	a.NotBefore, a.NotAfter, a.Issuer, a.Subject, a.Key, a.CertificateID = nil, noExpiry, "", "", "", uuid.NullUUID{}
 	if len(o.result.Certificates) == 0 {
 		return c
 	}
 	leaf := newParsedCert(o.result.Certificates[0], o.result.Leaf())
-	a.CertificateID = orNull(certs[leaf.fingerprint].ID)
+	a.CertificateID = db.NullID(certs[leaf.fingerprint].ID)
 	a.NotBefore, a.NotAfter, a.Issuer, a.Subject, a.Key = leaf.notBefore, leaf.notAfter, leaf.issuerLabel, leaf.subject, leaf.key
 	if old.Fingerprint != o.facts.Fingerprint {
 		c.leaf = &leaf

@@ -73,7 +73,7 @@ func (s *Service) requestScan(ctx context.Context, tx *db.Tx, h Host, j *journal
 		return open, err
 	}
 	sc := Scan{
-		ID: uuid.Must(uuid.NewV7()), HostID: h.ID, State: ScanQueued, RequestedBy: orNull(tx.Actor.UserID), RequestedAt: tx.Now,
+		ID: uuid.Must(uuid.NewV7()), HostID: h.ID, State: ScanQueued, RequestedBy: db.NullID(tx.Actor.UserID), RequestedAt: tx.Now,
 	}
 	if _, err := insertScan.Run(ctx, tx, db.Args{"id": sc.ID, "host": h.ID, "by": sc.RequestedBy}); err != nil {
 		return sc, err

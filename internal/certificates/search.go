@@ -23,7 +23,7 @@ func findHostHits(ctx context.Context, tx *db.Tx, text string, limit int) ([]sea
 	if len(words) == 0 {
 		return nil, nil
 	}
-	from, upto := prefixRange(words[0])
+	from, upto := db.PrefixRange(words[0])
 	hosts, err := findHosts.All(ctx, tx, db.Args{"from": from, "upto": upto, "limit": limit})
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func findCertHits(ctx context.Context, tx *db.Tx, text string, limit int) ([]sea
 	if len(words) == 0 || len(words[0]) < 4 {
 		return nil, nil
 	}
-	from, upto := prefixRange(words[0])
+	from, upto := db.PrefixRange(words[0])
 	certs, err := findCerts.All(ctx, tx, db.Args{"from": from, "upto": upto, "limit": min(limit, 5)})
 	if err != nil {
 		return nil, err

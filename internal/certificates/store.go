@@ -139,11 +139,6 @@ type foundHost struct {
 	Status      Status    `db:"status"`
 }
 
-// prefixRange returns the bounds between which every text lies that begins with prefix, in
-// the order of bytes. Only bounds can use an index under row-level security whatever plan
-// PostgreSQL keeps.
-func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }
-
 // addHosts writes hosts that do not exist yet, with their tags, words and schedule (see
 // addSchedule for first).
 func addHosts(ctx context.Context, tx *db.Tx, hosts []Host, first time.Time) error {
@@ -160,7 +155,7 @@ func addHosts(ctx context.Context, tx *db.Tx, hosts []Host, first time.Time) err
 	_, err := insertHosts.Run(ctx, tx, db.Args{
 		"ids": ids, "hostnames": names, "display_names": display, "ports": ports, "server_names": server, "starttls": starttls,
 		"families": families, "intervals": intervals, "states": states, "owners": owners, "tags": tags, "warn": warn, "critical": critical,
-		"by": orNull(tx.Actor.UserID),
+		"by": db.NullID(tx.Actor.UserID),
 	})
 	if err != nil {
 		return err
@@ -227,5 +222,3 @@ func orEmpty(list []string) []string {
 	}
 	return list
 }
-
-func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }

@@ -78,7 +78,7 @@ func (s *Service) Attach(ctx context.Context, a db.Actor, ref, name string, src 
 	if err := s.policy.Check(a, CanComment); err != nil {
 		return out, err
 	}
-	out = Attachment{Name: fileName(name), UploadedBy: orNull(a.UserID), UploaderName: a.Name}
+	out = Attachment{Name: fileName(name), UploadedBy: db.NullID(a.UserID), UploaderName: a.Name}
 	if err := out.read(src); err != nil {
 		return out, err
 	}
@@ -222,7 +222,7 @@ func (s *Service) RemoveAttachment(ctx context.Context, a db.Actor, ref string, 
 		if !before.State.Open() || before.State == lifecycle.InProgress {
 			return notEditable(before, []string{"attachments"})
 		}
-		if err := removeAttachment(ctx, tx, id, orNull(a.UserID)); err != nil {
+		if err := removeAttachment(ctx, tx, id, db.NullID(a.UserID)); err != nil {
 			return err
 		}
 		c := before

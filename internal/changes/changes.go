@@ -190,8 +190,6 @@ func newID() (uuid.UUID, error) {
 	return id, nil
 }
 
-func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }
-
 // record writes an entry and returns its id.
 func (s *Service) record(ctx context.Context, tx *db.Tx, e ledger.Entry) (uuid.UUID, error) {
 	return s.ledger.Record(ctx, tx, e)

@@ -51,7 +51,7 @@ func (s *Service) AddComment(ctx context.Context, a db.Actor, ref, body string) 
 		if err != nil {
 			return err
 		}
-		out = Comment{ID: id, AuthorID: orNull(a.UserID), AuthorName: a.Name, Body: body, CreatedAt: tx.Now}
+		out = Comment{ID: id, AuthorID: db.NullID(a.UserID), AuthorName: a.Name, Body: body, CreatedAt: tx.Now}
 		if err := insertComment(ctx, tx, c.ID, out); err != nil {
 			return err
 		}
@@ -236,7 +236,7 @@ func (s *Service) link(ctx context.Context, tx *db.Tx, c Change, n NewLink) (Lin
 	if err != nil {
 		return Link{}, err
 	}
-	l := Link{ID: id, Kind: n.Kind, Title: oneLine(n.Title), CreatedAt: tx.Now, CreatedBy: orNull(tx.Actor.UserID)}
+	l := Link{ID: id, Kind: n.Kind, Title: oneLine(n.Title), CreatedAt: tx.Now, CreatedBy: db.NullID(tx.Actor.UserID)}
 	var check form.Check
 	check.OneOf("kind", n.Kind, "The kind", LinkKinds()...)
 	check.Longest("title", l.Title, "The title", 200)
@@ -285,7 +285,7 @@ func (s *Service) linkTarget(ctx context.Context, tx *db.Tx, l *Link, text strin
 		if fault.Is(err, fault.NotFound) {
 			return unknown
 		}
-		l.TargetID = orNull(other.ID)
+		l.TargetID = db.NullID(other.ID)
 		if l.Title == "" {
 			l.Title = other.Title
 		}
@@ -303,7 +303,7 @@ func (s *Service) linkTarget(ctx context.Context, tx *db.Tx, l *Link, text strin
 	if !ok {
 		return unknown
 	}
-	l.TargetID = orNull(id)
+	l.TargetID = db.NullID(id)
 	if l.Title == "" {
 		l.Title = ref.Title
 	}

@@ -128,7 +128,7 @@ func (e Edit) applyPeople(c *Change, people roster, check *form.Check) {
 			if !ok {
 				check.Add("owner", "unknown_member", "This person is not an active member of the workspace.")
 			}
-			c.Owner = orNull(p.UserID)
+			c.Owner = db.NullID(p.UserID)
 		}
 	}
 	if e.Implementers == nil {
@@ -182,9 +182,9 @@ func (s *Service) create(ctx context.Context, tx *db.Tx, e Edit) (Change, error)
 		return Change{}, err
 	}
 	c := Change{
-		ID: id, Type: lifecycle.Normal, State: lifecycle.Draft, Priority: lifecycle.Medium, Category: "other", Requester: orNull(tx.Actor.UserID),
-		Owner: orNull(tx.Actor.UserID), Custom: map[string]string{}, RiskAnswers: map[string]string{}, TemplateValues: map[string]string{},
-		Risk: lifecycle.Low, Retro: "none", PIR: "none", Revision: 1, Version: 1, CreatedAt: tx.Now, CreatedBy: orNull(tx.Actor.UserID), UpdatedAt: tx.Now,
+		ID: id, Type: lifecycle.Normal, State: lifecycle.Draft, Priority: lifecycle.Medium, Category: "other", Requester: db.NullID(tx.Actor.UserID),
+		Owner: db.NullID(tx.Actor.UserID), Custom: map[string]string{}, RiskAnswers: map[string]string{}, TemplateValues: map[string]string{},
+		Risk: lifecycle.Low, Retro: "none", PIR: "none", Revision: 1, Version: 1, CreatedAt: tx.Now, CreatedBy: db.NullID(tx.Actor.UserID), UpdatedAt: tx.Now,
 	}
 	var t *usable
 	if e.Template != nil && strings.TrimSpace(*e.Template) != "" {
@@ -319,7 +319,7 @@ func (s *Service) checkRefs(ctx context.Context, tx *db.Tx, c *Change, e Edit, c
 		check.Add("parent", "circle", parent.Key+" is below this change already.")
 		return nil
 	}
-	c.ParentID = orNull(parent.ID)
+	c.ParentID = db.NullID(parent.ID)
 	return nil
 }
 

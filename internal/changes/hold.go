@@ -77,7 +77,7 @@ func (s *Service) addHold(ctx context.Context, tx *db.Tx, c Change, kind string,
 	if r := []rune(reason); len(r) > 1000 {
 		reason = string(r[:1000])
 	}
-	h := Hold{ID: id, ChangeID: c.ID, Kind: kind, SourceID: orNull(source), Reason: reason, CreatedAt: tx.Now, CreatedBy: orNull(tx.Actor.UserID)}
+	h := Hold{ID: id, ChangeID: c.ID, Kind: kind, SourceID: db.NullID(source), Reason: reason, CreatedAt: tx.Now, CreatedBy: db.NullID(tx.Actor.UserID)}
 	if err := insertHold(ctx, tx, h); err != nil {
 		return h, err
 	}
@@ -143,7 +143,7 @@ func (s *Service) releaseSource(ctx context.Context, tx *db.Tx, source, changeID
 }
 
 func (s *Service) release(ctx context.Context, tx *db.Tx, c Change, h Hold, reason string) error {
-	if _, err := releaseHold.Run(ctx, tx, db.Args{"id": h.ID, "by": orNull(tx.Actor.UserID), "reason": reason}); err != nil {
+	if _, err := releaseHold.Run(ctx, tx, db.Args{"id": h.ID, "by": db.NullID(tx.Actor.UserID), "reason": reason}); err != nil {
 		return err
 	}
 	return s.recordHold(ctx, tx, c, h, EventReleased, c.Key+" is no longer held", reason)

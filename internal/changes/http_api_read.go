@@ -37,7 +37,7 @@ func newAPIFailures(list []lifecycle.Failure) []apiFailure {
 	for i, f := range list {
 		out[i] = apiFailure{Guard: string(f.Guard), Code: f.Code, Message: f.Message, Refs: []apiRef{}}
 		for _, r := range f.Refs {
-			out[i].Refs = append(out[i].Refs, apiRef{Kind: r.Kind, ID: orNil(orNull(r.ID)), Key: r.Key, Text: r.Text})
+			out[i].Refs = append(out[i].Refs, apiRef{Kind: r.Kind, ID: orNil(db.NullID(r.ID)), Key: r.Key, Text: r.Text})
 		}
 	}
 	return out
@@ -81,7 +81,9 @@ type apiWho struct {
 	Name   string     `json:"name"`
 }
 
-func newAPIWho(w approvals.Who) apiWho { return apiWho{UserID: orNil(orNull(w.UserID)), Name: w.Name} }
+func newAPIWho(w approvals.Who) apiWho {
+	return apiWho{UserID: orNil(db.NullID(w.UserID)), Name: w.Name}
+}
 
 type apiSeat struct {
 	ID        uuid.UUID     `json:"id"`

@@ -66,17 +66,7 @@ func (s *Service) showList(r *web.Request) error {
 
 // changedQuery returns an address' query with a change made, back on the first page.
 func changedQuery(q url.Values, change func(url.Values)) string {
-	out := url.Values{}
-	for _, name := range append(filterNames(), "sort") {
-		if text := q.Get(name); text != "" {
-			out.Set(name, text)
-		}
-	}
-	change(out)
-	if len(out) == 0 {
-		return ""
-	}
-	return "?" + out.Encode()
+	return web.ChangedQuery(q, append(filterNames(), "sort"), change)
 }
 
 func newListView(r *web.Request, f Filter, sort string, p listPage) views.List {

@@ -59,7 +59,7 @@ func (s *Service) preview(r *web.Request, f changeForm, ctx formContext) (views.
 	err = s.db.InWorkspace(r.Context(), r.Actor, func(tx *db.Tx) error {
 		base := Change{
 			ID: uuid.Must(uuid.NewV7()), Key: "CHG", Type: lifecycle.Normal, State: lifecycle.Draft, Priority: lifecycle.Medium, Category: "other", Title: "Draft",
-			Requester: orNull(r.Actor.UserID), Revision: 1, Risk: lifecycle.Low,
+			Requester: db.NullID(r.Actor.UserID), Revision: 1, Risk: lifecycle.Low,
 		}
 		if f.Key != "" {
 			old, err := findChange(r.Context(), tx, f.Key)

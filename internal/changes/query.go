@@ -56,7 +56,7 @@ func splitList(text string) []string {
 func (f Filter) query(me uuid.UUID, zone *time.Location) (*db.ListQuery[Item], error) {
 	q := changeList.Query()
 	for i, w := range searchWords(f.Text) {
-		from, upto := prefixRange(w)
+		from, upto := db.PrefixRange(w)
 		name := fmt.Sprintf("word%d", i+1)
 		q.Filter(name, db.Args{name + "_from": from, name + "_upto": upto})
 	}
@@ -192,7 +192,7 @@ func (s *Service) InWindow(ctx context.Context, tx *db.Tx, from, until time.Time
 	if len(states) == 0 {
 		states = slices.DeleteFunc(words(lifecycle.States()), func(s string) bool { return s == string(lifecycle.Cancelled) })
 	}
-	return itemsInWindow.All(ctx, tx, db.Args{"from": from, "until": until, "states": states, "owner": orNull(f.Owner), "asset": orNull(f.Asset)})
+	return itemsInWindow.All(ctx, tx, db.Args{"from": from, "until": until, "states": states, "owner": db.NullID(f.Owner), "asset": db.NullID(f.Asset)})
 }
 
 // ByRisk orders changes for a meeting: the riskiest first, then the soonest.

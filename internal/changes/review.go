@@ -208,7 +208,7 @@ func (s *Service) AddEvidenceIn(ctx context.Context, tx *db.Tx, c Change, n NewE
 		return Evidence{}, err
 	}
 	out := Evidence{
-		ID: id, Kind: n.Kind, Summary: tidyText(n.Summary), Facts: n.Facts, CreatedAt: tx.Now, CreatedBy: orNull(tx.Actor.UserID), AuthorName: tx.Actor.Name,
+		ID: id, Kind: n.Kind, Summary: tidyText(n.Summary), Facts: n.Facts, CreatedAt: tx.Now, CreatedBy: db.NullID(tx.Actor.UserID), AuthorName: tx.Actor.Name,
 	}
 	if out.Facts == nil {
 		out.Facts = map[string]string{}

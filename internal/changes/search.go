@@ -18,7 +18,7 @@ func findHits(ctx context.Context, tx *db.Tx, text string, limit int) ([]search.
 	if len(words) == 0 {
 		return nil, nil
 	}
-	from, upto := prefixRange(words[0])
+	from, upto := db.PrefixRange(words[0])
 	rows, err := findItems.All(ctx, tx, db.Args{"from": from, "upto": upto, "limit": limit})
 	if err != nil {
 		return nil, err

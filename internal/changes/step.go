@@ -241,7 +241,7 @@ func (s *Service) CheckStep(ctx context.Context, a db.Actor, ref string, id uuid
 		}
 		before := steps[at]
 		out = before
-		out.State, out.Note, out.DoneAt, out.DoneBy = state, note, &tx.Now, orNull(a.UserID)
+		out.State, out.Note, out.DoneAt, out.DoneBy = state, note, &tx.Now, db.NullID(a.UserID)
 		if state == "todo" {
 			out.DoneAt, out.DoneBy = nil, uuid.NullUUID{}
 		}

@@ -278,10 +278,6 @@ func searchWords(text string) []string {
 	return out[:min(len(out), maxWords)]
 }
 
-// prefixRange returns the bounds between which every text lies that begins with prefix, in
-// the order of bytes.
-func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }
-
 // maybeChange is findChange without an error for what does not exist.
 func maybeChange(ctx context.Context, tx *db.Tx, ref string) (Change, bool, error) {
 	if id, err := uuid.Parse(ref); err == nil && len(ref) == 36 {

@@ -248,7 +248,7 @@ func insertEvidence(ctx context.Context, tx *db.Tx, change uuid.UUID, e Evidence
 
 func saveReview(ctx context.Context, tx *db.Tx, change uuid.UUID, r Review) error {
 	_, err := updateReview.Run(ctx, tx, db.Args{
-		"id": change, "summary": r.Summary, "well": r.WentWell, "badly": r.WentBadly, "follow_up": r.FollowUp, "by": orNull(tx.Actor.UserID), "name": tx.Actor.Name,
+		"id": change, "summary": r.Summary, "well": r.WentWell, "badly": r.WentBadly, "follow_up": r.FollowUp, "by": db.NullID(tx.Actor.UserID), "name": tx.Actor.Name,
 	})
 	return err
 }
@@ -277,6 +277,6 @@ func insertTemplateVersion(ctx context.Context, tx *db.Tx, id uuid.UUID, version
 	if err != nil {
 		return err
 	}
-	_, err = putTemplateVersion.Run(ctx, tx, db.Args{"id": id, "version": version, "body": raw, "hash": hash, "by": orNull(tx.Actor.UserID)})
+	_, err = putTemplateVersion.Run(ctx, tx, db.Args{"id": id, "version": version, "body": raw, "hash": hash, "by": db.NullID(tx.Actor.UserID)})
 	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vigilo/vigilo/internal/assets"
 	"github.com/vigilo/vigilo/internal/changes/lifecycle"
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/tasks"
@@ -305,7 +306,7 @@ func (u *usable) fill(c *Change, e *Edit) error {
 		return err
 	}
 	u.fix(c)
-	c.TemplateID, c.TemplateVersion, c.TemplateValues = orNull(u.ID), &u.BodyVersion, u.values
+	c.TemplateID, c.TemplateVersion, c.TemplateValues = db.NullID(u.ID), &u.BodyVersion, u.values
 	c.Description = render(u.Body.Description, u.values)
 	e.Type, e.Title, e.ImplementationPlan, e.BackoutPlan, e.TestPlan, e.Category, e.Downtime = nil, nil, nil, nil, nil, nil, nil
 	if u.Body.EvidenceRequired {

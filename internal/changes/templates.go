@@ -72,8 +72,8 @@ func (s *Service) ProposeTemplate(ctx context.Context, a db.Actor, n NewTemplate
 		}
 		one := int32(1)
 		out = Template{
-			ID: id, Name: n.Name, State: TemplateProposed, VersionProposed: &one, ProposedBy: orNull(a.UserID), ExpiresAt: tx.Now.AddDate(0, 0, n.Body.ValidDays), Version: 1,
-			CreatedAt: tx.Now, CreatedBy: orNull(a.UserID), UpdatedAt: tx.Now,
+			ID: id, Name: n.Name, State: TemplateProposed, VersionProposed: &one, ProposedBy: db.NullID(a.UserID), ExpiresAt: tx.Now.AddDate(0, 0, n.Body.ValidDays), Version: 1,
+			CreatedAt: tx.Now, CreatedBy: db.NullID(a.UserID), UpdatedAt: tx.Now,
 		}
 		if err := insertTemplate(ctx, tx, out); err != nil {
 			return named(err)
@@ -167,7 +167,7 @@ func (s *Service) ChangeTemplate(ctx context.Context, a db.Actor, id uuid.UUID, 
 		}
 		t := before
 		next := last + 1
-		t.Name, t.VersionProposed, t.ProposedBy, t.Version, t.UpdatedAt = n.Name, &next, orNull(a.UserID), before.Version+1, tx.Now
+		t.Name, t.VersionProposed, t.ProposedBy, t.Version, t.UpdatedAt = n.Name, &next, db.NullID(a.UserID), before.Version+1, tx.Now
 		if err := saveTemplate(ctx, tx, t); err != nil {
 			return before, named(err)
 		}
@@ -198,7 +198,7 @@ func (s *Service) ReinstateTemplate(ctx context.Context, a db.Actor, id uuid.UUI
 			return before, fault.NewConflict("not_suspended", "Only a suspended template is reinstated.")
 		}
 		t := before
-		t.VersionProposed, t.ProposedBy, t.Version, t.UpdatedAt = before.VersionInUse, orNull(a.UserID), before.Version+1, tx.Now
+		t.VersionProposed, t.ProposedBy, t.Version, t.UpdatedAt = before.VersionInUse, db.NullID(a.UserID), before.Version+1, tx.Now
 		if err := saveTemplate(ctx, tx, t); err != nil {
 			return before, err
 		}

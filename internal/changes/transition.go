@@ -185,10 +185,10 @@ func (s *Service) effect(ctx context.Context, tx *db.Tx, before, c Change, f fac
 		c.ScheduleSequence++
 		return c, EventUnscheduled, nil
 	case lifecycle.Start:
-		c.ActualStart, c.StartedBy, c.StateReason = &now, orNull(tx.Actor.UserID), ""
+		c.ActualStart, c.StartedBy, c.StateReason = &now, db.NullID(tx.Actor.UserID), ""
 		return c, EventStarted, nil
 	case lifecycle.StartEmergency:
-		c.ActualStart, c.StartedBy, c.Retro = &now, orNull(tx.Actor.UserID), "pending"
+		c.ActualStart, c.StartedBy, c.Retro = &now, db.NullID(tx.Actor.UserID), "pending"
 		if len(c.Implementers) == 0 && tx.Actor.UserID != uuid.Nil {
 			c.Implementers = []uuid.UUID{tx.Actor.UserID}
 		}
@@ -220,7 +220,7 @@ func joined(a, b string) string {
 // decision already: that about its template.
 func (s *Service) submitted(ctx context.Context, tx *db.Tx, before, c Change, f facts, act Act) (Change, string, error) {
 	c.StateReason = ""
-	c.Submitter, c.SubmittedAt = orNull(tx.Actor.UserID), &tx.Now
+	c.Submitter, c.SubmittedAt = db.NullID(tx.Actor.UserID), &tx.Now
 	if c.SubmittedHash != nil && !bytes.Equal(c.SubmittedHash, c.ContentHash) {
 		c.Revision++
 	}
@@ -262,7 +262,7 @@ func (s *Service) broken(ctx context.Context, tx *db.Tx, c Change) (Change, stri
 	if c.SubmittedHash != nil && !bytes.Equal(c.SubmittedHash, c.ContentHash) {
 		c.Revision++
 	}
-	c.SubmittedHash, c.Submitter, c.SubmittedAt = c.ContentHash, orNull(tx.Actor.UserID), &tx.Now
+	c.SubmittedHash, c.Submitter, c.SubmittedAt = c.ContentHash, db.NullID(tx.Actor.UserID), &tx.Now
 	return c, EventEmergencyStarted, nil
 }
 

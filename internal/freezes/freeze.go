@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/freezes/wallclock"
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/event"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
@@ -130,7 +131,7 @@ func (f *Freeze) Activate(by uuid.UUID, now time.Time) error {
 	if f.over(now) {
 		return fault.NewInvalid("freeze_over", "All of this lies in the past. Change its dates before you activate it.")
 	}
-	f.State, f.ActivatedAt, f.ActivatedBy = Active, &now, orNull(by)
+	f.State, f.ActivatedAt, f.ActivatedBy = Active, &now, db.NullID(by)
 	return nil
 }
 
@@ -139,7 +140,7 @@ func (f *Freeze) Lift(by uuid.UUID, now time.Time) error {
 	if f.State != Active {
 		return fault.NewConflict("freeze_"+string(f.State), f.Name+" is "+string(f.State)+". Only an active one can be lifted.")
 	}
-	f.State, f.LiftedAt, f.LiftedBy = Lifted, &now, orNull(by)
+	f.State, f.LiftedAt, f.LiftedBy = Lifted, &now, db.NullID(by)
 	return nil
 }
 
@@ -147,8 +148,6 @@ func (f *Freeze) Lift(by uuid.UUID, now time.Time) error {
 func (f Freeze) over(now time.Time) bool {
 	return !f.Recurring && f.EndsAt != nil && !f.EndsAt.After(now)
 }
-
-func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }
 
 // Limits of a freeze and of a workspace.
 const (

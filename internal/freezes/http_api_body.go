@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/freezes/wallclock"
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 )
 
@@ -150,7 +151,7 @@ func (w WindowFields) edit(zone string) (func(*Freeze), error) {
 		if err != nil && *w.Owner != "" {
 			c.Add("owner", "invalid_id", "Use the id of a user, such as 0199c0de-0000-7000-8000-000000000000.")
 		}
-		n := orNull(id)
+		n := db.NullID(id)
 		owner = &n
 	}
 	var schedule *Schedule

@@ -360,7 +360,7 @@ func activateView(r *web.Request, f Freeze, p Preview, err error) views.Decide {
 		Impact: impactView(r, p.Affected, p.Certificates, "Scheduled changes that it will hold"),
 		Form: ui.ConfirmForm{
 			Action: r.Path(f.Path() + "/activate"), Title: "Put this in force?", Confirm: "Activate", CancelHref: r.Path(f.Path()),
-			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}}, Errors: errorList(err, nil),
+			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}}, Errors: web.FormErrors(err, nil),
 		},
 	}
 	held := len(v.Impact.Held)
@@ -419,14 +419,14 @@ func (s *Service) showLift(r *web.Request) error {
 }
 
 func liftView(r *web.Request, f Freeze, p Preview, reason string, err error) views.Decide {
-	field := with(ui.Field{Name: "reason", Label: "Why it is lifted", Value: reason, Rows: 3, Required: true, MaxLength: maxReason}, err)
+	field := web.WithError(ui.Field{Name: "reason", Label: "Why it is lifted", Value: reason, Rows: 3, Required: true, MaxLength: maxReason}, err)
 	v := views.Decide{
 		Head:   ui.PageHead{Title: "Lift " + f.Name, Lede: "It ends for good. To use it again later, copy it."},
 		Impact: impactView(r, p.Affected, nil, "Changes that meet it now"), Reason: &field,
 		Form: ui.ConfirmForm{
 			Action: r.Path(f.Path() + "/lift"), Title: "Lift this now?", Confirm: "Lift", Danger: true, CancelHref: r.Path(f.Path()),
 			Points: []string{"Its holds are removed; what somebody else holds stays held.", "It stays on record."},
-			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}}, Errors: errorList(err, map[string]string{"reason": "Why it is lifted"}),
+			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}}, Errors: web.FormErrors(err, map[string]string{"reason": "Why it is lifted"}),
 		},
 	}
 	if f.Kind == Maintenance {
@@ -457,7 +457,7 @@ func deleteView(r *web.Request, f Freeze, err error) views.Decide {
 		Form: ui.ConfirmForm{
 			Action: r.Path(f.Path() + "/delete"), Title: "Delete this draft?", Text: "It was never in force, so nothing else changes.", Confirm: "Delete draft",
 			Danger: true, CancelHref: r.Path(f.Path()), Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}},
-			Errors: errorList(err, nil),
+			Errors: web.FormErrors(err, nil),
 		},
 	}
 }

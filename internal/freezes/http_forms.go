@@ -207,7 +207,7 @@ func (s *Service) edit(ctx context.Context, a db.Actor, f freezeForm) (func(*Fre
 		if err != nil {
 			c.Add("owner", "not_found", "Choose an owner from the list.")
 		}
-		owner = orNull(id)
+		owner = db.NullID(id)
 	}
 	var things, services []uuid.UUID
 	err := s.db.InWorkspace(ctx, a, func(tx *db.Tx) error {
@@ -305,7 +305,7 @@ func formView(r *web.Request, f freezeForm, people []Person, next views.Next, er
 	v := views.Form{
 		Preview: r.Path(listPath + "/preview"), Next: next,
 		Form: ui.Form{
-			Guard: true, Errors: errorList(err, formLabels()),
+			Guard: true, Errors: web.FormErrors(err, formLabels()),
 			Hidden: []ui.Hidden{{Name: "version", Value: strconv.FormatInt(f.Version, 10)}},
 		},
 		Name: ui.Field{Name: "name", Label: "Name", Value: f.Name, Required: true, MaxLength: maxName, Autocomplete: "off", Placeholder: "Year-end freeze"},

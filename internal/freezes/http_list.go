@@ -88,7 +88,7 @@ func (s *Service) listView(r *web.Request, f listFilter, page db.Page[listRow], 
 	v := views.List{
 		Lede:    "When changes may not run, when they belong, and when alerts stay silent.",
 		Caption: "Windows, what runs or comes next first", Pager: ui.Pager{Label: windowsText(total)},
-		Actions: []ui.LinkButton{{Text: "Export CSV", Href: address(path, q, "format", "csv"), Icon: "download"}},
+		Actions: []ui.LinkButton{{Text: "Export CSV", Href: web.Address(path, q, "format", "csv"), Icon: "download"}},
 		Filters: ui.Filters{
 			Action: path, Results: "results",
 			Search: ui.Search{Name: "q", Value: f.text, Label: "Filter by name", Placeholder: "Filter by name"},
@@ -107,14 +107,14 @@ func (s *Service) listView(r *web.Request, f listFilter, page db.Page[listRow], 
 		v.Kind.Options = append(v.Kind.Options, ui.Option{Value: string(k), Text: k.Label(), Selected: k == f.kind})
 	}
 	tab := func(text, view string) ui.Tab {
-		return ui.Tab{Text: text, Href: address(path, q, "view", view), Current: f.view == view}
+		return ui.Tab{Text: text, Href: web.Address(path, q, "view", view), Current: f.view == view}
 	}
 	v.Tabs = ui.Tabs{Label: "State", Items: []ui.Tab{tab("Drafts and active", ""), tab("Lifted", "lifted"), tab("All", "all")}}
 	if f.view != "" {
 		v.Filters.Hidden = append(v.Filters.Hidden, ui.Hidden{Name: "view", Value: f.view})
 	}
 	chip := func(field, operator, value, name string) {
-		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: field, Operator: operator, Value: value, RemoveHref: address(path, q, name, "")})
+		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: field, Operator: operator, Value: value, RemoveHref: web.Address(path, q, name, "")})
 	}
 	if f.text != "" {
 		chip("Name", "contains", f.text, "q")
@@ -133,10 +133,10 @@ func (s *Service) listView(r *web.Request, f listFilter, page db.Page[listRow], 
 		v.Rows = append(v.Rows, s.rowView(r, row))
 	}
 	if page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Next)
 	}
 	if page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Prev)
 	}
 	if len(v.Rows) == 0 {
 		v.Empty = emptyList(r, f, v)
@@ -152,10 +152,10 @@ func windowsText(n int64) string {
 }
 
 func sortable(path string, q url.Values, sort, name string, c ui.Column) ui.Column {
-	c.Href = address(path, q, "sort", name)
+	c.Href = web.Address(path, q, "sort", name)
 	switch sort {
 	case name:
-		c.Sort, c.Href = ui.Ascending, address(path, q, "sort", "-"+name)
+		c.Sort, c.Href = ui.Ascending, web.Address(path, q, "sort", "-"+name)
 	case "-" + name:
 		c.Sort = ui.Descending
 	}

@@ -21,9 +21,9 @@ func askView(r *web.Request, f Freeze, in askForm, err error) views.AskForm {
 	labels := map[string]string{"change": "Change", "reason": "Reason"}
 	return views.AskForm{
 		Head: ui.PageHead{Title: "Ask to pass " + f.Name, Lede: "Somebody else who may grant it decides. It lets this revision of one change pass this freeze, and nothing else."},
-		Back: r.Path(f.Path()), Form: ui.Form{Action: r.Path(f.Path() + "/overrides/new"), Guard: true, Errors: errorList(err, labels)},
-		Change: with(ui.Field{Name: "change", Label: "Change", Value: in.Change, Required: true, Placeholder: "CHG-00012", Autocomplete: "off", Short: true}, err),
-		Reason: with(ui.Field{
+		Back: r.Path(f.Path()), Form: ui.Form{Action: r.Path(f.Path() + "/overrides/new"), Guard: true, Errors: web.FormErrors(err, labels)},
+		Change: web.WithError(ui.Field{Name: "change", Label: "Change", Value: in.Change, Required: true, Placeholder: "CHG-00012", Autocomplete: "off", Short: true}, err),
+		Reason: web.WithError(ui.Field{
 			Name: "reason", Label: "Reason", Value: in.Reason, Rows: 4, Required: true, MaxLength: maxReason,
 			Hint: "Why it cannot wait, in at least 15 characters. It is kept for good.",
 		}, err),
@@ -159,9 +159,9 @@ func overrideView(r *web.Request, p overridePage, note string, err error) views.
 		v.Notices = append(v.Notices, ui.Notice{Tone: ui.Info, Icon: "hourglass", Title: "It waits for somebody else.", Text: "Who asks does not decide. Those who may were told."})
 	case o.State == Requested && r.Can(GrantOverrides):
 		v.Decide = &views.DecideForm{
-			Form:   ui.Form{Action: r.Path(o.Path() + "/grant"), Errors: errorList(err, map[string]string{"note": "Note"})},
+			Form:   ui.Form{Action: r.Path(o.Path() + "/grant"), Errors: web.FormErrors(err, map[string]string{"note": "Note"})},
 			Refuse: r.Path(o.Path() + "/refuse"),
-			Note: with(ui.Field{
+			Note: web.WithError(ui.Field{
 				Name: "note", Label: "Note", Value: note, Rows: 3, MaxLength: maxReason, Unmarked: true,
 				Hint: "Needed for a refusal, in at least 15 characters.",
 			}, err),

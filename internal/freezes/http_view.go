@@ -2,14 +2,11 @@ package freezes
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vigilo/vigilo/internal/freezes/wallclock"
-	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/timetext"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	views "github.com/vigilo/vigilo/templates/freezes"
@@ -138,49 +135,6 @@ func textLines(text string) []string {
 		}
 	}
 	return out
-}
-
-// errorList turns an error into the summary above a form. labels name fields by input.
-func errorList(err error, labels map[string]string) []ui.FormError {
-	e := fault.Find(err)
-	if e == nil {
-		return nil
-	}
-	if len(e.Details) == 0 || e.Kind != fault.Invalid {
-		return []ui.FormError{{Text: e.Message}}
-	}
-	out := make([]ui.FormError, 0, len(e.Details))
-	for _, d := range e.Details {
-		fe := ui.FormError{Text: d.Message}
-		if label, ok := labels[d.Field]; ok {
-			fe.Field, fe.Label = d.Field, label
-		}
-		out = append(out, fe)
-	}
-	return out
-}
-
-// with puts the message of a field beside it.
-func with(f ui.Field, err error) ui.Field {
-	f.Error = form.Messages(err)[f.Name]
-	return f
-}
-
-// address changes one parameter of a list's address and goes to its first page.
-func address(path string, q url.Values, name, value string) string {
-	out := url.Values{}
-	for k, v := range q {
-		if k != "cursor" && k != name && k != "format" && len(v) > 0 && v[0] != "" {
-			out[k] = v
-		}
-	}
-	if value != "" {
-		out.Set(name, value)
-	}
-	if len(out) == 0 {
-		return path
-	}
-	return path + "?" + out.Encode()
 }
 
 // crumbs lead to a page below the list.

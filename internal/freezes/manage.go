@@ -51,7 +51,7 @@ func (s *Service) CreateFreeze(ctx context.Context, a db.Actor, f Freeze) (Freez
 		if f.ID, err = newID(); err != nil {
 			return err
 		}
-		f.State, f.Version, f.WidenedVersion, f.CreatedBy = Draft, 1, 1, orNull(tx.Actor.UserID)
+		f.State, f.Version, f.WidenedVersion, f.CreatedBy = Draft, 1, 1, db.NullID(tx.Actor.UserID)
 		f.ActivatedAt, f.ActivatedBy, f.LiftedAt, f.LiftedBy = nil, uuid.NullUUID{}, nil, uuid.NullUUID{}
 		f.CreatedAt, f.UpdatedAt = tx.Now, tx.Now
 		f.tidy()
@@ -108,7 +108,7 @@ func (s *Service) keepVersion(ctx context.Context, tx *db.Tx, f Freeze, widened 
 		return fmt.Errorf("encode version of freeze: %w", err)
 	}
 	_, err = insertVersion.Run(ctx, tx, db.Args{
-		"id": f.ID, "version": f.Version, "snapshot": snapshot, "widened": widened, "by": orNull(tx.Actor.UserID),
+		"id": f.ID, "version": f.Version, "snapshot": snapshot, "widened": widened, "by": db.NullID(tx.Actor.UserID),
 	})
 	return err
 }

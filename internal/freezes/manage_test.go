@@ -292,7 +292,7 @@ func TestInputIsRefusedByField(t *testing.T) {
 		"name":        func(f *Freeze) { f.Name = "" },
 		"asset_ids":   func(f *Freeze) { f.AssetIDs = []uuid.UUID{uuid.New()} },
 		"service_ids": func(f *Freeze) { f.ServiceIDs = []uuid.UUID{server.ID} }, // a server is no service
-		"owner":       func(f *Freeze) { f.OwnerID = orNull(w.stranger.UserID) },
+		"owner":       func(f *Freeze) { f.OwnerID = db.NullID(w.stranger.UserID) },
 		"state":       func(f *Freeze) { f.State = Lifted },
 	} {
 		f := span("2026-12-18T17:00Z", "2027-01-04T07:00Z")

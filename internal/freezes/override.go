@@ -252,7 +252,7 @@ func (s *Service) DecideOverride(ctx context.Context, a db.Actor, freezeID, id u
 			return err
 		}
 		before := o
-		o.State, o.DecidedBy, o.DecidedAt, o.DecisionNote = Refused, orNull(tx.Actor.UserID), &tx.Now, note
+		o.State, o.DecidedBy, o.DecidedAt, o.DecisionNote = Refused, db.NullID(tx.Actor.UserID), &tx.Now, note
 		action := eventOverrideRefused
 		if grant {
 			o.State, action = Granted, eventOverrideGranted
@@ -361,7 +361,7 @@ func (s *Service) SelfGrant(ctx context.Context, tx *db.Tx, changeID uuid.UUID, 
 		}); err != nil {
 			return err
 		}
-		o.State, o.SelfGranted, o.DecidedBy, o.DecidedAt = Granted, true, orNull(tx.Actor.UserID), &tx.Now
+		o.State, o.SelfGranted, o.DecidedBy, o.DecidedAt = Granted, true, db.NullID(tx.Actor.UserID), &tx.Now
 		if _, err := insertOverride.Run(ctx, tx, overrideArgs(o)); err != nil {
 			return err
 		}

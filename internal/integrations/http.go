@@ -91,14 +91,14 @@ func listView(r *web.Request, text string, state Health, sort string, page db.Pa
 			Name: "q", Value: text, Label: "Filter webhooks", Placeholder: "Filter by description or address",
 		}},
 		State:   ui.Field{Name: "state", Label: "State", Required: true, Options: []ui.Option{{Text: "Any"}}},
-		Actions: []ui.LinkButton{{Text: "Export CSV", Href: address(path, q, "format", "csv"), Icon: "download"}, add},
+		Actions: []ui.LinkButton{{Text: "Export CSV", Href: web.Address(path, q, "format", "csv"), Icon: "download"}, add},
 		Pager:   ui.Pager{Label: countLabel(total, "webhook", "webhooks")},
 	}
 	for _, h := range []Health{Working, Failing, Disabled} {
 		v.State.Options = append(v.State.Options, ui.Option{Value: string(h), Text: h.Label(), Selected: h == state})
 	}
 	if state != "" {
-		v.Filters.Chips = []ui.Chip{{Field: "State", Operator: "is", Value: state.Label(), RemoveHref: address(path, q, "state", "")}}
+		v.Filters.Chips = []ui.Chip{{Field: "State", Operator: "is", Value: state.Label(), RemoveHref: web.Address(path, q, "state", "")}}
 	}
 	if sort != "created_at" {
 		v.Filters.Hidden = []ui.Hidden{{Name: "sort", Value: sort}}
@@ -113,10 +113,10 @@ func listView(r *web.Request, text string, state Health, sort string, page db.Pa
 		v.Rows = append(v.Rows, rowView(r, e))
 	}
 	if page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Next)
 	}
 	if page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Prev)
 	}
 	switch {
 	case len(v.Rows) > 0:
@@ -154,7 +154,7 @@ func sortedBy(c ui.Column, name, path string, q map[string][]string, sort string
 	case "-" + name:
 		c.Sort = ui.Descending
 	}
-	c.Href = address(path, q, "sort", next)
+	c.Href = web.Address(path, q, "sort", next)
 	return c
 }
 
@@ -394,8 +394,8 @@ func (s *Service) deletePage(r *web.Request) error {
 func networksView(r *web.Request, f networksForm, err error) views.Networks {
 	return views.Networks{
 		Tabs: tabs(r, "Network"),
-		Form: ui.Form{Action: r.Path("/integrations/networks"), Guard: true, Hidden: versionField(f.Version), Errors: errorList(err, map[string]string{"networks": "Ranges"})},
-		Networks: with(ui.Field{
+		Form: ui.Form{Action: r.Path("/integrations/networks"), Guard: true, Hidden: versionField(f.Version), Errors: web.FormErrors(err, map[string]string{"networks": "Ranges"})},
+		Networks: web.WithError(ui.Field{
 			Name: "networks", Label: "Ranges", Value: f.Networks, Rows: 6, Code: true, Placeholder: "10.20.0.0/16",
 			Hint: "Addresses or ranges such as 10.20.0.0/16, one on each line. Empty means public addresses only.",
 		}, err),

@@ -140,7 +140,7 @@ func deliveriesView(r *web.Request, v *views.Webhook, e Endpoint, state State, p
 	for _, st := range States() {
 		v.Views.Items = append(v.Views.Items, ui.Tab{Text: stateLabel(st), Href: path + "?state=" + string(st), Current: st == state})
 	}
-	v.Export = ui.LinkButton{Text: "Export CSV", Href: address(path, q, "format", "csv"), Icon: "download", Small: true}
+	v.Export = ui.LinkButton{Text: "Export CSV", Href: web.Address(path, q, "format", "csv"), Icon: "download", Small: true}
 	if failed > 0 && e.Enabled {
 		v.Replay = &ui.LinkButton{Text: "Replay failed", Href: path + "/replay", Icon: "rotate-ccw", Small: true}
 	}
@@ -157,10 +157,10 @@ func deliveriesView(r *web.Request, v *views.Webhook, e Endpoint, state State, p
 		v.Deliveries = append(v.Deliveries, row)
 	}
 	if page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Next)
 	}
 	if page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Prev)
 	}
 	switch {
 	case len(v.Deliveries) > 0:
@@ -352,8 +352,8 @@ func replayPageOf(r *web.Request, e Endpoint) web.Page {
 func replayView(r *web.Request, e Endpoint, f replayForm, err error) views.Replay {
 	return views.Replay{
 		Head: ui.PageHead{Title: "Replay failed deliveries", Lede: "Sends everything again that Vigilo has given up on, oldest first, with the same webhook-id as before."},
-		Form: ui.Form{Action: endpointPath(r, e) + "/replay", Errors: errorList(err, map[string]string{"since": "Created since"})},
-		Since: with(ui.Field{
+		Form: ui.Form{Action: endpointPath(r, e) + "/replay", Errors: web.FormErrors(err, map[string]string{"since": "Created since"})},
+		Since: web.WithError(ui.Field{
 			Name: "since", Label: "Created since", Type: "datetime-local", Value: f.Since, Required: true, Short: true, Hint: "In " + r.Zone().String() + ".",
 		}, err),
 		Cancel: endpointPath(r, e),

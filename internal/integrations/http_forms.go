@@ -47,18 +47,18 @@ func (f replayForm) time(zone *time.Location) (time.Time, error) {
 }
 
 func endpointErrors(err error) []ui.FormError {
-	return errorList(err, map[string]string{"url": "Address", "description": "Description", "patterns": "Events"})
+	return web.FormErrors(err, map[string]string{"url": "Address", "description": "Description", "patterns": "Events"})
 }
 
 // formView is what both forms of an endpoint share.
 func (s *Service) formView(r *web.Request, f endpointForm, err error) views.EndpointForm {
 	v := views.EndpointForm{
 		Form: ui.Form{Guard: true, Errors: endpointErrors(err)},
-		URL: with(ui.Field{
+		URL: web.WithError(ui.Field{
 			Name: "url", Label: "Address", Type: "url", Value: f.URL, Required: true, MaxLength: maxURL, Autocomplete: "off", Code: true,
 			Placeholder: "https://example.com/hooks/vigilo", Hint: "Receives a POST with JSON for each event, and answers with a status of 2xx within 10 seconds.",
 		}, err),
-		Description: with(ui.Field{
+		Description: web.WithError(ui.Field{
 			Name: "description", Label: "Description", Value: f.Description, MaxLength: maxDescription, Autocomplete: "off",
 			Hint: "What it is for, such as Deploy bot. Left empty, the host name stands for it.",
 		}, err),

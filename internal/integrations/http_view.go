@@ -2,14 +2,11 @@ package integrations
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/vigilo/vigilo/internal/integrations/deliver"
 	"github.com/vigilo/vigilo/internal/kernel/event"
-	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/outbound"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	"github.com/vigilo/vigilo/templates/ui"
@@ -92,50 +89,6 @@ func milliseconds(d time.Duration) string {
 		return "under 1 ms"
 	}
 	return fmt.Sprintf("%d ms", d.Milliseconds())
-}
-
-// address is a path with one part of its query replaced, and always from the first page
-// unless that part is the cursor.
-func address(path string, q url.Values, name, value string) string {
-	out := url.Values{}
-	for k, vs := range q {
-		if k != "cursor" && k != name && k != "format" {
-			out[k] = vs
-		}
-	}
-	if value != "" {
-		out.Set(name, value)
-	}
-	if len(out) == 0 {
-		return path
-	}
-	return path + "?" + out.Encode()
-}
-
-// errorList lists problems above a form, each with a link to its field.
-func errorList(err error, labels map[string]string) []ui.FormError {
-	e := fault.Find(err)
-	if e == nil {
-		return nil
-	}
-	if len(e.Details) == 0 || e.Kind != fault.Invalid {
-		return []ui.FormError{{Text: e.Message}}
-	}
-	out := make([]ui.FormError, 0, len(e.Details))
-	for _, d := range e.Details {
-		fe := ui.FormError{Text: d.Message}
-		if label, ok := labels[d.Field]; ok {
-			fe.Field, fe.Label = d.Field, label
-		}
-		out = append(out, fe)
-	}
-	return out
-}
-
-// with puts the message of a field beside it.
-func with(f ui.Field, err error) ui.Field {
-	f.Error = form.Messages(err)[f.Name]
-	return f
 }
 
 func tabs(r *web.Request, current string) ui.Tabs {

@@ -99,7 +99,7 @@ func newWorkspaceView(r *web.Request, f workspaceForm, proposed string, err erro
 			Action: "/workspaces/new", Guard: true,
 			Errors: errorList(err, map[string]string{"name": "Name", "slug": "Address", "time_zone": "Time zone"}),
 		},
-		Name: with(ui.Field{
+		Name: web.WithError(ui.Field{
 			Name: "name", Label: "Name", Value: f.Name, Required: true, Autofocus: true, MaxLength: maxName, Autocomplete: "organization",
 			Hint: "What people call the team or company, such as Acme IT. You can change it later.",
 			Attrs: map[string]any{
@@ -107,11 +107,11 @@ func newWorkspaceView(r *web.Request, f workspaceForm, proposed string, err erro
 				"hx-target": "#slug-field", "hx-select": "#slug-field", "hx-swap": "outerMorph", "hx-sync": "this:replace",
 			},
 		}, err),
-		Slug: with(ui.Field{
+		Slug: web.WithError(ui.Field{
 			Name: "slug", Label: "Address", Value: f.Slug, Code: true, MaxLength: maxSlug, Autocomplete: "off",
 			Hint: "Part of every link: /ws/address. Lower-case letters, digits and hyphens; it never changes. Left empty, it follows the name.",
 		}, err),
-		TimeZone: with(ui.Field{
+		TimeZone: web.WithError(ui.Field{
 			Name: "time_zone", Label: "Time zone", Value: f.TimeZone, List: commonZones(), Autocomplete: "off",
 			Hint: "For times that the whole workspace shares, such as Europe/Oslo. Left empty, it is UTC.",
 		}, err),

@@ -44,7 +44,7 @@ func newGroupView(r *web.Request, f groupForm, err error) views.NewGroup {
 	path := r.Path("/members/groups")
 	return views.NewGroup{
 		Form: ui.Form{Action: path + "/new", Errors: errorList(err, map[string]string{"name": "Name"})},
-		Name: with(ui.Field{Name: "name", Label: "Name", Value: f.Name, Required: true, Autofocus: true, MaxLength: maxName, Autocomplete: "off"}, err),
+		Name: web.WithError(ui.Field{Name: "name", Label: "Name", Value: f.Name, Required: true, Autofocus: true, MaxLength: maxName, Autocomplete: "off"}, err),
 		Back: path,
 	}
 }
@@ -147,11 +147,11 @@ func (s *Service) groupForms(r *web.Request, g PeopleGroup, path string, inside 
 	switch {
 	case problem.err == nil:
 	case problem.email != "":
-		v.Add.Errors, v.Person = errorList(problem.err, map[string]string{"email": "E-mail"}), with(v.Person, problem.err)
+		v.Add.Errors, v.Person = errorList(problem.err, map[string]string{"email": "E-mail"}), web.WithError(v.Person, problem.err)
 	default:
 		v.Rename.Errors = errorList(problem.err, map[string]string{"name": "Name"})
 		v.Name.Value = problem.name
-		v.Name = with(v.Name, problem.err)
+		v.Name = web.WithError(v.Name, problem.err)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func invitationsView(r *web.Request, text string, st InvitationState, page db.Pa
 		v.State.Options = append(v.State.Options, ui.Option{Value: string(o), Text: o.Label(), Selected: o == st})
 	}
 	if st != "" && st != "all" {
-		v.Filters.Chips = []ui.Chip{{Field: "State", Operator: "is", Value: st.Label(), RemoveHref: address(path, q, "state", "")}}
+		v.Filters.Chips = []ui.Chip{{Field: "State", Operator: "is", Value: st.Label(), RemoveHref: web.Address(path, q, "state", "")}}
 	}
 	for _, i := range page.Items {
 		row := views.InvitationRow{
@@ -87,10 +87,10 @@ func invitationsView(r *web.Request, text string, st InvitationState, page db.Pa
 		v.Rows = append(v.Rows, row)
 	}
 	if page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Next)
 	}
 	if page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Prev)
 	}
 	if len(v.Rows) == 0 {
 		v.Empty = noMatch("invitation", path, text, v.Filters.Chips)
@@ -116,11 +116,11 @@ func (s *Service) inviteView(r *web.Request, f inviteForm, err error) views.Invi
 	}
 	v := views.Invite{
 		Form: ui.Form{Action: path + "/new", Guard: true, Errors: errorList(err, map[string]string{"email": "E-mail", "role": "Role"})},
-		Email: with(ui.Field{
+		Email: web.WithError(ui.Field{
 			Name: "email", Label: "E-mail", Type: "email", Value: f.Email, Required: true, Autofocus: true, Autocomplete: "off", MaxLength: 254,
 			Hint: "The address that the person signs in with.",
 		}, err),
-		Role: with(ui.Field{Name: "role", Label: "Role", Required: true, Options: roleOptions(r, role)}, err),
+		Role: web.WithError(ui.Field{Name: "role", Label: "Role", Required: true, Options: roleOptions(r, role)}, err),
 		Back: path, CSV: path + "/import",
 	}
 	if !s.MailsInvitations() {
@@ -197,7 +197,7 @@ func importView(r *web.Request, rows string, err error) views.Import {
 	path := r.Path("/members/invitations")
 	return views.Import{
 		Form: ui.Form{Action: path + "/import", Upload: true, Guard: true, Errors: errorList(err, map[string]string{"rows": "Lines"})},
-		Rows: with(ui.Field{
+		Rows: web.WithError(ui.Field{
 			Name: "rows", Label: "Lines", Value: rows, Rows: 10, Code: true, Placeholder: "mara@example.com,member",
 			Hint: "At most 5,000. Roles: viewer, member, approver, admin, owner. Without a role a person becomes member.",
 		}, err),

@@ -20,11 +20,11 @@ func mappingsView(r *web.Request, rules []Mapping, f mappingForm, err error) vie
 	v := views.Mappings{
 		Tabs: tabs(r, "Identity provider groups"),
 		Form: ui.Form{Action: path, Errors: errorList(err, map[string]string{"claim_value": "Group", "role": "Role"})},
-		Claim: with(ui.Field{
+		Claim: web.WithError(ui.Field{
 			Name: "claim_value", Label: "Group", Value: f.Claim, Required: true, MaxLength: maxClaim, Code: true, Autocomplete: "off",
 			Hint: "Exactly as the sign-in service writes it in its list of groups, such as vigilo-admins or staff/network. A slash at its beginning does not count.",
 		}, err),
-		Role: with(ui.Field{Name: "role", Label: "Role", Required: true, Short: true, Options: roleOptions(r, role)}, err),
+		Role: web.WithError(ui.Field{Name: "role", Label: "Role", Required: true, Short: true, Options: roleOptions(r, role)}, err),
 	}
 	for _, m := range rules {
 		row := views.MappingRow{Claim: m.ClaimValue, Role: m.Role.Label(), Added: r.Moment(m.CreatedAt)}

@@ -77,7 +77,7 @@ func memberListView(r *web.Request, f Filter, sort string, page db.Page[Member],
 		Role:    ui.Field{Name: "role", Label: "Role", Required: true, Options: []ui.Option{{Text: "Any"}}},
 		State:   ui.Field{Name: "state", Label: "State", Required: true, Options: []ui.Option{{Text: "Any"}}},
 		Pager:   ui.Pager{Label: countLabel(total, "member")},
-		Actions: []ui.LinkButton{{Text: "Export CSV", Href: address(path, q, "format", "csv"), Icon: "download"}},
+		Actions: []ui.LinkButton{{Text: "Export CSV", Href: web.Address(path, q, "format", "csv"), Icon: "download"}},
 	}
 	if r.Can(ManageMembers) {
 		v.Actions = append(v.Actions, ui.LinkButton{Text: "Invite somebody", Href: r.Path("/members/invitations/new"), Icon: "user-plus", Kind: ui.Primary})
@@ -92,18 +92,18 @@ func memberListView(r *web.Request, f Filter, sort string, page db.Page[Member],
 		v.State.Options = append(v.State.Options, ui.Option{Value: string(st), Text: st.Label(), Selected: st == f.State})
 	}
 	if f.Role != "" {
-		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: "Role", Operator: "is", Value: f.Role.Label(), RemoveHref: address(path, q, "role", "")})
+		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: "Role", Operator: "is", Value: f.Role.Label(), RemoveHref: web.Address(path, q, "role", "")})
 	}
 	if f.State != "" {
-		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: "State", Operator: "is", Value: f.State.Label(), RemoveHref: address(path, q, "state", "")})
+		v.Filters.Chips = append(v.Filters.Chips, ui.Chip{Field: "State", Operator: "is", Value: f.State.Label(), RemoveHref: web.Address(path, q, "state", "")})
 	}
-	v.Columns = columns(path, q, sort, []sortColumn{
-		{"name", ui.Column{Text: "Name"}},
-		{"email", ui.Column{Text: "E-mail", Leaves: ui.LeavesThird}},
-		{"role", ui.Column{Text: "Role"}},
-		{"", ui.Column{Text: "State"}},
-		{"last_seen", ui.Column{Text: "Last seen", Leaves: ui.LeavesThird}},
-		{"joined", ui.Column{Text: "Joined", Leaves: ui.LeavesFirst}},
+	v.Columns = web.Headings(path, q, sort, []web.SortColumn{
+		{Name: "name", Column: ui.Column{Text: "Name"}},
+		{Name: "email", Column: ui.Column{Text: "E-mail", Leaves: ui.LeavesThird}},
+		{Name: "role", Column: ui.Column{Text: "Role"}},
+		{Name: "", Column: ui.Column{Text: "State"}},
+		{Name: "last_seen", Column: ui.Column{Text: "Last seen", Leaves: ui.LeavesThird}},
+		{Name: "joined", Column: ui.Column{Text: "Joined", Leaves: ui.LeavesFirst}},
 	})
 	for _, m := range page.Items {
 		row := views.MemberRow{
@@ -121,10 +121,10 @@ func memberListView(r *web.Request, f Filter, sort string, page db.Page[Member],
 		v.Rows = append(v.Rows, row)
 	}
 	if page.Next != "" {
-		v.Pager.Next = address(path, q, "cursor", page.Next)
+		v.Pager.Next = web.Address(path, q, "cursor", page.Next)
 	}
 	if page.Prev != "" {
-		v.Pager.Prev = address(path, q, "cursor", page.Prev)
+		v.Pager.Prev = web.Address(path, q, "cursor", page.Prev)
 	}
 	if len(v.Rows) == 0 {
 		v.Empty = noMatch("member", path, f.Text, v.Filters.Chips)
@@ -145,31 +145,6 @@ func noMatch(unit, path, text string, chips []ui.Chip) *ui.Empty {
 		Icon: "filter", Title: "No " + unit + " matches", Text: "Remove " + strings.Join(names, " or ") + " to see more.",
 		Actions: []ui.LinkButton{{Text: "Clear all", Href: path}},
 	}
-}
-
-type sortColumn struct {
-	name string
-	col  ui.Column
-}
-
-// columns makes each heading sort by its column, and the other way when it does already.
-func columns(path string, q url.Values, sort string, cols []sortColumn) []ui.Column {
-	out := make([]ui.Column, len(cols))
-	for i, c := range cols {
-		out[i] = c.col
-		if c.name == "" {
-			continue
-		}
-		next := c.name
-		switch sort {
-		case c.name:
-			next, out[i].Sort = "-"+c.name, ui.Ascending
-		case "-" + c.name:
-			out[i].Sort = ui.Descending
-		}
-		out[i].Href = address(path, q, "sort", next)
-	}
-	return out
 }
 
 // sendMembers writes the filtered list as CSV. Rows are read before the first byte, so
@@ -245,7 +220,7 @@ func memberView(r *web.Request, m Member, role access.Role, err error) views.Mem
 	}
 	version := ui.Hidden{Name: "version", Value: strconv.FormatInt(m.Version, 10)}
 	v.Form = &ui.Form{Action: path, Hidden: []ui.Hidden{version}, Errors: errorList(err, map[string]string{"role": "Role"})}
-	v.Role = with(ui.Field{Name: "role", Label: "What " + m.Name + " may do", Required: true, Options: roleOptions(r, role)}, err)
+	v.Role = web.WithError(ui.Field{Name: "role", Label: "What " + m.Name + " may do", Required: true, Options: roleOptions(r, role)}, err)
 	if !self {
 		v.Toggle = &views.Toggle{
 			Action: path + "/suspend", Title: "Suspend", Text: "A suspended member keeps their place but opens nothing until somebody resumes them.",

@@ -40,9 +40,9 @@ func (s *Service) settingsView(r *web.Request, f settingsForms, ws Workspace, us
 			Action: r.Path("/settings"), Guard: true, Hidden: []ui.Hidden{versionField(f.workspace.Version)},
 			Errors: errorList(f.workspaceErr, map[string]string{"name": "Name", "time_zone": "Time zone"}),
 		},
-		Name: with(ui.Field{Name: "name", Label: "Name", Value: f.workspace.Name, Required: true, MaxLength: maxName}, f.workspaceErr),
+		Name: web.WithError(ui.Field{Name: "name", Label: "Name", Value: f.workspace.Name, Required: true, MaxLength: maxName}, f.workspaceErr),
 		Slug: ui.Field{Name: "slug", Label: "Address", Value: r.Workspace.Slug, Code: true, ReadOnly: true, Hint: "Part of every link, so it never changes."},
-		TimeZone: with(ui.Field{
+		TimeZone: web.WithError(ui.Field{
 			Name: "time_zone", Label: "Time zone", Value: f.workspace.TimeZone, Required: true, List: commonZones(), Autocomplete: "off",
 			Hint: "Used where people share times. Each person still reads times in their own zone.",
 		}, f.workspaceErr),
@@ -68,11 +68,11 @@ func (s *Service) sessionsView(r *web.Request, f settingsForms) views.SessionLim
 			Action: r.Path("/settings/sessions"), Guard: true, Hidden: []ui.Hidden{versionField(f.sessions.Version)},
 			Errors: errorList(f.sessionsErr, map[string]string{idle: "After a pause of", absolute: "In any case after"}),
 		},
-		Idle: with(ui.Field{
+		Idle: web.WithError(ui.Field{
 			Name: idle, Label: "After a pause of", Required: true, Hint: "Nothing was opened or saved for this long, in any workspace.",
 			Options: sessionOptions(f.sessions.Idle, s.sessionIdle, 15, 30, 60, 120, 240, 480),
 		}, f.sessionsErr),
-		Absolute: with(ui.Field{
+		Absolute: web.WithError(ui.Field{
 			Name: absolute, Label: "In any case after", Required: true, Hint: "Counted from the sign-in.",
 			Options: sessionOptions(f.sessions.Absolute, s.sessionAbsolute, 60, 240, 480, 720, 1440, 2880, 4320),
 		}, f.sessionsErr),
@@ -136,7 +136,7 @@ func planView(r *web.Request, ws Workspace, use *PlanUse, err error) *views.Plan
 	v.Facts = []ui.Fact{{Label: "Scans at most", Text: interval}, {Label: "Single scans are kept", Text: kept}}
 	if r.Can(SetPlan) {
 		v.Form = &ui.Form{Action: r.Path("/settings/plan"), Errors: errorList(err, map[string]string{"plan": "Plan"})}
-		v.Choice = with(ui.Field{
+		v.Choice = web.WithError(ui.Field{
 			Name: "plan", Label: "Plan of this workspace", Required: true, Short: true,
 			Hint: "What is there stays under a smaller plan; nothing can be added until it fits.",
 		}, err)

@@ -2,14 +2,12 @@ package members
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/vigilo/vigilo/internal/kernel/access"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
-	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/web"
 	"github.com/vigilo/vigilo/templates/ui"
 )
@@ -98,12 +96,6 @@ func errorList(err error, labels map[string]string) []ui.FormError {
 	return out
 }
 
-// with puts the message of a field beside it.
-func with(f ui.Field, err error) ui.Field {
-	f.Error = form.Messages(err)[f.Name]
-	return f
-}
-
 // tabs lead between the pages about people.
 func tabs(r *web.Request, current string) ui.Tabs {
 	items := []ui.Tab{{Text: "Members", Href: r.Path("/members")}}
@@ -123,23 +115,6 @@ func tabs(r *web.Request, current string) ui.Tabs {
 // crumbs lead to a page below the list of members.
 func crumbs(r *web.Request, steps ...web.Crumb) []web.Crumb {
 	return append([]web.Crumb{{Text: "Admin"}, {Text: "Members", Href: r.Path("/members")}}, steps...)
-}
-
-// address changes one parameter of a list's address and goes to its first page.
-func address(path string, q url.Values, name, value string) string {
-	out := url.Values{}
-	for k, v := range q {
-		if k != "cursor" && k != name && k != "format" && len(v) > 0 && v[0] != "" {
-			out[k] = v
-		}
-	}
-	if value != "" {
-		out.Set(name, value)
-	}
-	if len(out) == 0 {
-		return path
-	}
-	return path + "?" + out.Encode()
 }
 
 // countLabel says how many rows there are; counting stops at 10,000.

@@ -111,7 +111,7 @@ func (s *Service) depend(ctx context.Context, tx *db.Tx, before, after Task, lag
 		PredecessorKey: before.Key, SuccessorKey: after.Key,
 	}
 	n, err := insertDependency.Run(ctx, tx, db.Args{
-		"id": id, "predecessor": before.ID, "successor": after.ID, "lag": lagMinutes, "by": orNull(tx.Actor.UserID),
+		"id": id, "predecessor": before.ID, "successor": after.ID, "lag": lagMinutes, "by": db.NullID(tx.Actor.UserID),
 	})
 	if err != nil {
 		return out, err

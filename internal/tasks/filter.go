@@ -54,7 +54,7 @@ func (f filter) query(me uuid.UUID) (*db.ListQuery[Item], error) {
 	q := taskList.Query()
 	for i, w := range searchWords(f.Text) {
 		name := "word" + strconv.Itoa(i+1)
-		from, upto := prefixRange(w)
+		from, upto := db.PrefixRange(w)
 		q.Filter(name, db.Args{name + "_from": from, name + "_upto": upto})
 	}
 	var states []string

@@ -232,7 +232,7 @@ func (s *Service) formContext(ctx context.Context, a db.Actor, f taskForm) (peop
 		if parseErr != nil {
 			return nil
 		}
-		p, err := s.parent(ctx, tx, Task{ParentType: f.ParentType, ParentID: orNull(id)})
+		p, err := s.parent(ctx, tx, Task{ParentType: f.ParentType, ParentID: db.NullID(id)})
 		switch {
 		case err == nil:
 			parent = &p

@@ -230,7 +230,3 @@ func searchWords(text string) []string {
 	out := splitWords(strings.ToValidUTF8(text, ""))
 	return out[:min(len(out), maxWords)]
 }
-
-// prefixRange returns the bounds between which every text lies that begins with prefix, in
-// the order of bytes.
-func prefixRange(prefix string) (from, upto string) { return prefix, prefix + "\U0010FFFF" }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/vigilo/vigilo/internal/kernel/db"
 	"github.com/vigilo/vigilo/internal/kernel/fault"
 	"github.com/vigilo/vigilo/internal/kernel/form"
 	"github.com/vigilo/vigilo/internal/kernel/timetext"
@@ -132,7 +133,7 @@ func (t Task) moved(m move, now time.Time) (Task, error) {
 	case m.to.Settled():
 		out.FinishedAt = &now
 		if m.to == Done {
-			out.DoneBy = orNull(m.by)
+			out.DoneBy = db.NullID(m.by)
 			if out.StartedAt == nil {
 				out.StartedAt = &now
 			}
@@ -221,7 +222,7 @@ func (n NewTask) task(id uuid.UUID, now time.Time) (Task, error) {
 	var c form.Check
 	t := Task{
 		ID: id, Title: oneLine(n.Title), Description: strings.TrimSpace(strings.ReplaceAll(n.Description, "\r\n", "\n")),
-		ParentType: n.ParentType, ParentID: orNull(n.ParentID), State: Todo, Gate: n.Gate, Verification: n.Verification,
+		ParentType: n.ParentType, ParentID: db.NullID(n.ParentID), State: Todo, Gate: n.Gate, Verification: n.Verification,
 		AssigneeID: n.AssigneeID, DueAt: noDue, EstimateMinutes: int32(max(0, min(n.EstimateMinutes, maxEstimate))),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
@@ -266,8 +267,6 @@ func longest(c *form.Check, field, value string, limit int) {
 
 // oneLine folds all blanks.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }
 
 // TaskEdit changes a task. Nil fields stay as they are.
 type TaskEdit struct {

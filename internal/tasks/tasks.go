@@ -126,7 +126,7 @@ func (s *Service) withAssignee(ctx context.Context, tx *db.Tx, text string, prob
 	}
 	for _, p := range people {
 		if text == p.UserID.String() || text == p.MemberID.String() || strings.EqualFold(text, p.Email) {
-			return orNull(p.UserID), c.Err()
+			return db.NullID(p.UserID), c.Err()
 		}
 	}
 	c.Add("assignee", "unknown_member", "This person is not an active member of the workspace.")
@@ -178,7 +178,7 @@ func (s *Service) Add(ctx context.Context, tx *db.Tx, in NewTask) (Task, error) 
 	if out.Key, err = ledger.NextKey(ctx, tx, "TASK", 4); err != nil {
 		return out, err
 	}
-	out.Position, out.CreatedBy, out.ParentLabel = int32(in.Position), orNull(tx.Actor.UserID), p.label()
+	out.Position, out.CreatedBy, out.ParentLabel = int32(in.Position), db.NullID(tx.Actor.UserID), p.label()
 	if out.Position == 0 && out.ParentID.Valid {
 		last, err := lastPosition.One(ctx, tx, db.Args{"type": out.ParentType, "id": out.ParentID.UUID})
 		if err != nil {

@@ -60,7 +60,7 @@ func (c *columns) add(a db.Actor, t event.Type, e Entry) error {
 	var parentType *string
 	var parentID uuid.NullUUID
 	if e.Parent != nil {
-		parentType, parentID = &e.Parent.Type, orNull(e.Parent.ID)
+		parentType, parentID = &e.Parent.Type, db.NullID(e.Parent.ID)
 	}
 	c.ids, c.targetIDs, c.parentIDs = append(c.ids, id), append(c.targetIDs, e.Subject.ID), append(c.parentIDs, parentID)
 	c.actions, c.targetTypes = append(c.actions, e.Action), append(c.targetTypes, e.Subject.Type)
@@ -95,8 +95,8 @@ func (c *columns) args(a db.Actor, pii uuid.NullUUID) db.Args {
 		"parent_types": c.parentTypes, "parent_ids": c.parentIDs, "reasons": c.reasons,
 		"diffs": c.diffs, "details": c.details, "salts": c.salts, "emits": c.emits, "titles": c.titles,
 		"severities": c.severities, "payloads": c.payloads,
-		"actor_kind": int16(a.Kind), "actor_id": orNull(a.ID), "actor_name": a.Name, "auth_method": orNil(a.AuthMethod), "mfa": orNil(a.MFA),
-		"session_id": orNull(a.SessionID), "request_id": orNull(a.RequestID), "ip": address(a.IP), "pii_ref": pii,
+		"actor_kind": int16(a.Kind), "actor_id": db.NullID(a.ID), "actor_name": a.Name, "auth_method": orNil(a.AuthMethod), "mfa": orNil(a.MFA),
+		"session_id": db.NullID(a.SessionID), "request_id": db.NullID(a.RequestID), "ip": address(a.IP), "pii_ref": pii,
 		"kind": dispatch.Kind(), "max_attempts": o.MaxAttempts, "priority": o.Priority, "queue": o.Queue,
 	}
 }

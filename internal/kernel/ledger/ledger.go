@@ -178,8 +178,6 @@ func (l *Ledger) add(c *columns, a db.Actor, e Entry) error {
 // ocsf maps our severities to OCSF severity_id: 1 informational to 5 critical.
 func ocsf(s event.Severity) int16 { return int16(s.Rank()) }
 
-func orNull(id uuid.UUID) uuid.NullUUID { return uuid.NullUUID{UUID: id, Valid: id != uuid.Nil} }
-
 func orNil(s string) *string {
 	if s == "" {
 		return nil
